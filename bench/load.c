@@ -728,7 +728,7 @@ bench_selftest(bench_conf_t *conf)
     conf->raw = 1;
 
     return bench_selftest_numbers()
-           || bench_selftest_floor(*conf, BENCH_FLOOR_FAIR, "fair")
+           || bench_selftest_floor(*conf, BENCH_FLOOR_FAIR, "is fair")
            || bench_selftest_floor(*conf, BENCH_FLOOR_LOSES, "loses")
            || bench_selftest_floor(*conf, BENCH_FLOOR_REPEATS, "repeats")
            || bench_selftest_floor(*conf, BENCH_FLOOR_SKIPS, "skips")
