@@ -177,5 +177,9 @@ ngx_int_t ngx_http_chathub_detach(ngx_http_request_t *r,
  * TLS's sake, but c->data and the handlers are not used any more */
 void ngx_http_chathub_close_connection(ngx_connection_t *c);
 
+/* the same, where unread bytes of the peer would turn the end of what was
+ * sent into a reset: ends the sending, reads the rest for two seconds */
+void ngx_http_chathub_linger(ngx_connection_t *c);
+
 
 #endif /* _NGX_HTTP_CHATHUB_H_INCLUDED_ */

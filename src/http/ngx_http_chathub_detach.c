@@ -19,6 +19,9 @@
 /* between two looks at a request that somebody else still uses, ms */
 #define NGX_HTTP_CHATHUB_DETACH_WAIT  20
 
+#define NGX_HTTP_CHATHUB_LINGER_TIME  2000   /* ms */
+#define NGX_HTTP_CHATHUB_LINGER_READS 16     /* a turn */
+
 
 /* in the request's pool; the event comes first, so that it is the struct */
 
@@ -42,6 +45,7 @@ static ngx_int_t ngx_http_chathub_detach_settle(ngx_connection_t *c);
 static void ngx_http_chathub_detach_trim(ngx_connection_t *c,
     ngx_http_connection_t *hc);
 static void ngx_http_chathub_detach_slim(ngx_connection_t *c, ngx_log_t *log);
+static void ngx_http_chathub_linger_handler(ngx_event_t *rev);
 
 
 ngx_int_t
@@ -411,4 +415,103 @@ ngx_http_chathub_close_connection(ngx_connection_t *c)
     c->destroyed = 1;
 
     ngx_close_connection(c);
+}
+
+
+void
+ngx_http_chathub_linger(ngx_connection_t *c)
+{
+    c->data = NULL;
+
+    if (c->error || c->close || c->read->eof || c->read->error) {
+        ngx_http_chathub_close_connection(c);
+        return;
+    }
+
+#if (NGX_HTTP_SSL)
+
+    if (c->ssl) {
+        ngx_int_t  rc;
+
+        c->ssl->shutdown_without_free = 1;
+
+        rc = ngx_ssl_shutdown(c);
+
+        if (rc == NGX_AGAIN) {
+            c->ssl->handler = ngx_http_chathub_linger;
+            return;
+        }
+
+        if (rc == NGX_ERROR) {
+            ngx_http_chathub_close_connection(c);
+            return;
+        }
+    }
+
+#endif
+
+    c->read->handler = ngx_http_chathub_linger_handler;
+    c->write->handler = ngx_http_empty_handler;
+
+    if (ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) == -1) {
+        ngx_connection_error(c, ngx_socket_errno,
+                             ngx_shutdown_socket_n " failed");
+        ngx_http_chathub_close_connection(c);
+        return;
+    }
+
+    /* a worker that is asked to go does not wait for this */
+
+    c->idle = 1;
+
+    ngx_add_timer(c->read, NGX_HTTP_CHATHUB_LINGER_TIME);
+
+    if (c->read->ready) {
+        ngx_post_event(c->read, &ngx_posted_events);
+
+    } else if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+        ngx_http_chathub_close_connection(c);
+    }
+}
+
+
+static void
+ngx_http_chathub_linger_handler(ngx_event_t *rev)
+{
+    u_char             buf[4096];
+    ssize_t            n;
+    ngx_uint_t         i;
+    ngx_connection_t  *c;
+
+    c = rev->data;
+
+    if (c->close || rev->timedout) {
+        ngx_http_chathub_close_connection(c);
+        return;
+    }
+
+    for (i = 0; i < NGX_HTTP_CHATHUB_LINGER_READS; i++) {
+
+        n = c->recv(c, buf, sizeof(buf));
+
+        if (n == NGX_AGAIN) {
+
+            if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+                break;
+            }
+
+            return;
+        }
+
+        if (n == 0 || n == NGX_ERROR) {
+            break;
+        }
+    }
+
+    if (i == NGX_HTTP_CHATHUB_LINGER_READS) {
+        ngx_post_event(rev, &ngx_posted_next_events);
+        return;
+    }
+
+    ngx_http_chathub_close_connection(c);
 }
