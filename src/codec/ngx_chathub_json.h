@@ -47,23 +47,38 @@ typedef struct {
     ngx_chathub_message_t        message;     /* type == MESSAGE: id, room,
                                                  to_user, type, data, user,
                                                  flags; checked, defaults
-                                                 set, id may be absent */
+                                                 set; id may be absent, room
+                                                 and to_user too; user is as
+                                                 the client wrote it */
     void                        *tree;        /* the parser's own */
 } ngx_chathub_event_t;
 
 
 /*
- * Parses one native text {"event":E,"data":D,"ref":N?}.  NGX_OK: *ev is
- * filled in and must be freed.  NGX_DECLINED: *err says what is wrong, *ev
+ * Parses one native text {"event":E,"data":D,"ref":N?}; any bytes may come.
+ * NGX_OK: *ev is filled in and must be freed; *err has no code yet, but room
+ * and id, for errors to come.  NGX_DECLINED: *err says what is wrong, *ev
  * holds ref/has_ref if they could be read and must be freed as well (err's
  * strings point into it).  NGX_ERROR: out of memory, nothing to free.
- * Memory and time are bounded by "len": depth, number of values and repeated
- * keys are checked before the tree is built.
+ * Memory and time are bounded by "len": depth and number of values are
+ * checked before the tree is built, unknown and repeated keys after.  A
+ * worker's main thread only: cJSON keeps the place of its last error.
  */
 ngx_int_t ngx_chathub_json_event_parse(u_char *text, size_t len,
     ngx_chathub_event_t *ev, ngx_chathub_error_t *err);
 
+/* takes an event freed before as well */
 void ngx_chathub_json_event_free(ngx_chathub_event_t *ev);
+
+
+/*
+ * Refuses, before anything is allocated, what cJSON would spend unbounded
+ * memory or stack on or would read differently from what was written: it
+ * cuts strings at U+0000, takes control characters, and numbers that are not
+ * JSON.  Returns what is wrong, a static text, or NULL; brackets that do not
+ * match, misplaced commas and the like are left to cJSON.
+ */
+const char *ngx_chathub_json_scan(u_char *text, size_t len);
 
 
 /* JSON out: each returns the end; sizes are exact or an upper bound */
