@@ -172,8 +172,11 @@ ngx_chathub_native_pong(u_char *p, ngx_str_t *data)
 {
     p = ngx_chathub_websocket_header(p, NGX_CHATHUB_WEBSOCKET_PONG,
                                      data->len);
+    if (data->len) {
+        p = ngx_cpymem(p, data->data, data->len);
+    }
 
-    return ngx_cpymem(p, data->data, data->len);
+    return p;
 }
 
 

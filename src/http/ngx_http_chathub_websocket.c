@@ -54,7 +54,7 @@ typedef struct {
 static ngx_http_chathub_fault_t *ngx_http_chathub_websocket_check(
     ngx_http_request_t *r, u_char *accept);
 static ngx_uint_t ngx_http_chathub_websocket_token(ngx_http_request_t *r,
-    ngx_str_t *name, ngx_str_t *token, ngx_str_t *found);
+    ngx_str_t *name, ngx_str_t *token, ngx_uint_t exact);
 static ngx_int_t ngx_http_chathub_websocket_admit(ngx_http_request_t *r,
     u_char *accept);
 static ngx_int_t ngx_http_chathub_websocket_ctx(ngx_http_request_t *r,
@@ -117,7 +117,7 @@ static ngx_http_chathub_fault_t  ngx_http_chathub_fault_http = {
 };
 
 static ngx_http_chathub_fault_t  ngx_http_chathub_fault_upgrade = {
-    426, "this is a WebSocket, the request must have \"Upgrade: websocket\"",
+    426, "this is a WebSocket, the request must ask for the upgrade to it",
     ngx_string("Upgrade"), ngx_string("websocket")
 };
 
@@ -188,7 +188,6 @@ ngx_http_chathub_websocket_handler(ngx_http_request_t *r)
 static ngx_http_chathub_fault_t *
 ngx_http_chathub_websocket_check(ngx_http_request_t *r, u_char *accept)
 {
-    ngx_str_t         found;
     ngx_table_elt_t  *h;
 
     if (r->method != NGX_HTTP_GET) {
@@ -202,15 +201,13 @@ ngx_http_chathub_websocket_check(ngx_http_request_t *r, u_char *accept)
     }
 
     if (!ngx_http_chathub_websocket_token(r, &ngx_http_chathub_ws_upgrade,
-                                          &ngx_http_chathub_ws_websocket,
-                                          &found))
+                                          &ngx_http_chathub_ws_websocket, 0))
     {
         return &ngx_http_chathub_fault_upgrade;
     }
 
     if (!ngx_http_chathub_websocket_token(r, &ngx_http_chathub_ws_connection,
-                                          &ngx_http_chathub_ws_upgrade,
-                                          &found))
+                                          &ngx_http_chathub_ws_upgrade, 0))
     {
         return &ngx_http_chathub_fault_connection;
     }
@@ -245,7 +242,7 @@ ngx_http_chathub_websocket_check(ngx_http_request_t *r, u_char *accept)
 
 static ngx_uint_t
 ngx_http_chathub_websocket_token(ngx_http_request_t *r, ngx_str_t *name,
-    ngx_str_t *token, ngx_str_t *found)
+    ngx_str_t *token, ngx_uint_t exact)
 {
     u_char           *p, *start, *last, *end;
     ngx_table_elt_t  *h;
@@ -274,10 +271,10 @@ ngx_http_chathub_websocket_token(ngx_http_request_t *r, ngx_str_t *name,
             }
 
             if ((size_t) (end - start) == token->len
-                && ngx_strncasecmp(start, token->data, token->len) == 0)
+                && (exact ? ngx_strncmp(start, token->data, token->len)
+                          : ngx_strncasecmp(start, token->data, token->len))
+                   == 0)
             {
-                found->data = start;
-                found->len = token->len;
                 return 1;
             }
         }
@@ -415,9 +412,10 @@ ngx_http_chathub_websocket_headers(ngx_http_request_t *r, u_char *accept)
     }
 
     if (ngx_http_chathub_websocket_token(r, &ngx_http_chathub_ws_protocol,
-                                         &ngx_http_chathub_ws_v1, &value))
+                                         &ngx_http_chathub_ws_v1, 1))
     {
-        return ngx_http_chathub_header(r, &protocol_name, &value);
+        return ngx_http_chathub_header(r, &protocol_name,
+                                       &ngx_http_chathub_ws_v1);
     }
 
     return NGX_OK;
