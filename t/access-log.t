@@ -18,7 +18,7 @@ __DATA__
 === TEST 1: a line for the handshake
 --- config
 --- raw_request eval
-handshake('' => 'GET /ws?user=ann HTTP/1.1')
+::handshake('' => 'GET /ws?user=ann HTTP/1.1')
 --- error_code: 101
 --- response_body_like eval
 qr/"event":"log".*\x88\x02\x03\xe8\z/s
@@ -36,7 +36,7 @@ EOC
 --- config
     access_log logs/access.log chat;
 --- raw_request eval
-handshake('' => 'GET /ws?user=J%C3%BCrgen HTTP/1.1')
+::handshake('' => 'GET /ws?user=J%C3%BCrgen HTTP/1.1')
 --- error_code: 101
 --- response_body_like eval
 qr/"event":"log".*\x88\x02\x03\xe8\z/s
@@ -53,7 +53,7 @@ EOC
 --- config
     access_log logs/access.log chat;
 --- raw_request eval
-handshake()
+::handshake()
 --- error_code: 101
 --- response_body_like eval
 qr/"event":"log".*\x88\x02\x03\xe8\z/s
@@ -71,7 +71,7 @@ EOC
 --- config
     access_log logs/access.log chat;
 --- raw_request eval
-handshake(Origin => 'http://evil.example', Connection => 'close, upgrade',
+::handshake(Origin => 'http://evil.example', Connection => 'close, upgrade',
           after => '')
 --- error_code: 403
 --- response_body_like: forbidden
@@ -102,7 +102,7 @@ user=[-] transport=[-] node=[-] session=[-] 200
 
 === TEST 6: stub_status counts chat connections as active, not as requests
 --- config eval
-<<'EOL' . lua(<<'EOC')
+<<'EOL' . ::lua(<<'EOC')
     location = /status {
         stub_status;
     }

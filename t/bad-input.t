@@ -221,7 +221,7 @@ alive
 
 === TEST 11: more than a message may have
 --- config eval
-<<'EOL' . frames(<<'EOC')
+<<'EOL' . ::frames(<<'EOC')
     location = /ws {
         chathub_websocket main;
         chathub_guest on;
@@ -249,7 +249,7 @@ alive
 
 === TEST 12: just as much as a message may have
 --- config eval
-$ChatHubSuite::Location =~ s/}/chathub_max_message 1k; }/r . lua(<<'EOC')
+$ChatHubSuite::Location =~ s/}/chathub_max_message 1k; }/r . ::lua(<<'EOC')
     local room = chat.name("lobby")
     local ann = chat.connect()
     ann:must("join", { room = room })

@@ -139,7 +139,7 @@ end
 
 === TEST 7: a peer that answers pings stays
 --- config eval
-$ChatHubSuite::Location =~ s/}/chathub_ping 100ms 5s; }/r . lua(<<'EOC')
+$ChatHubSuite::Location =~ s/}/chathub_ping 100ms 5s; }/r . ::lua(<<'EOC')
     local ann, bob = chat.users(chat.names("ann", "bob"))
     while (ann.pings or 0) < 5 do
         bob:must("ping", {})
@@ -156,7 +156,7 @@ alive
 
 === TEST 8: a silent peer is closed
 --- config eval
-$ChatHubSuite::Location =~ s/}/chathub_ping 200ms 300ms; }/r . lua(<<'EOC')
+$ChatHubSuite::Location =~ s/}/chathub_ping 200ms 300ms; }/r . ::lua(<<'EOC')
     local ann = chat.connect()
     local pings = 0
     ngx.update_time()
@@ -179,7 +179,7 @@ EOC
 
 === TEST 9: who speaks is not silent
 --- config eval
-$ChatHubSuite::Location =~ s/}/chathub_ping 300ms 300ms; }/r . lua(<<'EOC')
+$ChatHubSuite::Location =~ s/}/chathub_ping 300ms 300ms; }/r . ::lua(<<'EOC')
     local ann = chat.connect()
     ngx.update_time()
     local from = ngx.now()
@@ -200,7 +200,7 @@ alive
 
 === TEST 10: who does not read is closed, others do not notice
 --- config eval
-<<'EOL' . lua(<<'EOC')
+<<'EOL' . ::lua(<<'EOC')
     location = /ws {
         chathub_websocket main;
         chathub_guest on;
@@ -237,7 +237,7 @@ true
 
 === TEST 11: a slow reader comes back for what it missed
 --- config eval
-<<'EOL' . lua(<<'EOC')
+<<'EOL' . ::lua(<<'EOC')
     location = /ws {
         chathub_websocket main;
         chathub_guest on;
@@ -285,7 +285,7 @@ false true
 
 === TEST 12: a message of any size passes an empty queue
 --- config eval
-<<'EOL' . lua(<<'EOC')
+<<'EOL' . ::lua(<<'EOC')
     location = /ws {
         chathub_websocket main;
         chathub_guest on;

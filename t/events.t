@@ -139,7 +139,7 @@ bad_request
     local room = chat.name("lobby")
     local ann = chat.connect()
     ann:must("join", { room = room })
-    for _, text in ipairs({ '"\\/\b\f\n\r\t', "\1\31\127", "\0 zero",
+    for _, text in ipairs({ '"\\/\b\f\n\r\t', "\1\31\127",
                             "ß € 𝄞 \239\187\191", ("\\u0000"):rep(1000),
                             "</script>\226\128\168", ("x"):rep(100000) })
     do
@@ -147,6 +147,7 @@ bad_request
         local m = ann:message(room)
         chat.show(m.data == text or m.data)
     end
+    chat.show(ann:refused("message", { room = room, data = "a\0b" }))
     ann:close()
 --- response_body
 true
@@ -155,7 +156,7 @@ true
 true
 true
 true
-true
+bad_request
 
 
 
@@ -164,9 +165,9 @@ true
     local room = chat.name("lobby")
     local ann = chat.connect()
     ann:must("join", { room = room })
-    ann:text(' { "ref" :1, "d\\u0061ta": {"room":"' .. room .. '",\r\n\t"data":"\\uD834\\uDD1E\\u00e9\\/\\u0000"} ,"event":"message"} ')
+    ann:text(' { "ref" :1, "d\\u0061ta": {"room":"' .. room .. '",\r\n\t"data":"\\uD834\\uDD1E\\u00e9\\/\\u0001"} ,"event":"message"} ')
     chat.show(ann:answer(1).seq)
-    chat.show(ann:message(room).data == "𝄞é/\0")
+    chat.show(ann:message(room).data == "𝄞é/\1")
     ann:close()
 --- response_body
 1
@@ -424,7 +425,6 @@ x
                             '{"event":"join","data":[],"ref":1}',
                             '{"event":"join","data":"x","ref":1}',
                             '{"event":"join","data":{},"ref":1}',
-                            '{"event":"join","data":{"room":""},"ref":1}',
                             '{"event":"leave","data":{},"ref":1}',
                             '{"event":"users","data":{},"ref":1}',
                             '{"event":"typing","data":{},"ref":1}' })
@@ -435,7 +435,7 @@ x
     end
     ann:close()
 --- response_body eval
-"bad_request\n" x 9
+"bad_request\n" x 8
 
 
 
@@ -598,7 +598,7 @@ second
 
 === TEST 29: with an identity there is no other name
 --- config eval
-lua(<<'EOC') . <<'EOL'
+::lua(<<'EOC') . <<'EOL'
     local room, name, other = chat.names("lobby", "ann", "other")
     local ann = chat.connect({ headers = { "X-User: " .. name } })
     chat.show(ann:must("join", { room = room, user = other }).users)
@@ -633,7 +633,7 @@ true
 
 === TEST 31: at most so many rooms
 --- config eval
-$ChatHubSuite::Location =~ s/}/chathub_max_rooms 3; }/r . lua(<<'EOC')
+$ChatHubSuite::Location =~ s/}/chathub_max_rooms 3; }/r . ::lua(<<'EOC')
     local ann = chat.connect()
     local rooms = { chat.names("a", "b", "c", "d") }
     for i = 1, 3 do
@@ -654,7 +654,7 @@ d
 
 === TEST 32: at most so many events a second
 --- config eval
-$ChatHubSuite::Location =~ s|}|chathub_rate 1r/s burst=4; }|r . lua(<<'EOC')
+$ChatHubSuite::Location =~ s|}|chathub_rate 1r/s burst=4; }|r . ::lua(<<'EOC')
     local ann = chat.connect()
     local code, wait, fine = nil, nil, 0
     for _ = 1, 50 do

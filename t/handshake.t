@@ -19,7 +19,7 @@ __DATA__
 === TEST 1: a handshake, and a close frame with it
 --- config
 --- raw_request eval
-handshake()
+::handshake()
 --- error_code: 101
 --- response_headers
 Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
@@ -31,7 +31,7 @@ qr/\A\x81.\{"event":"log","data":"app is connected at test-node"\}.*\x88\x02\x03
 === TEST 2: the answer's headers
 --- config
 --- raw_request eval
-handshake()
+::handshake()
 --- error_code: 101
 --- raw_response_headers_like eval
 qr/\AHTTP\/1\.1 101 Switching Protocols\r\n(?=.*^Upgrade: websocket\r)(?=.*^Connection: upgrade\r)/ims
@@ -43,7 +43,7 @@ qr/^(?:Content-Length|Transfer-Encoding|Sec-WebSocket-(?:Protocol|Extensions)):/
 === TEST 3: it comes in pieces
 --- config
 --- raw_request eval
-[map { substr handshake(), $_ * 40, 40 } 0 .. length(handshake()) / 40]
+[::handshake() =~ /(.{1,40})/gs]
 --- raw_request_middle_delay: 0.001
 --- error_code: 101
 --- response_headers
@@ -56,11 +56,11 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
 === TEST 4: POST
 --- config
 --- raw_request eval
-handshake('' => 'POST /ws HTTP/1.1', 'Content-Length' => 0, after => '',
+::handshake('' => 'POST /ws HTTP/1.1', 'Content-Length' => 0, after => '',
           Connection => 'close, upgrade')
---- error_code: 400
+--- error_code: 405
 --- response_headers
-Content-Type: application/json
+Allow: GET
 --- response_body_like: ^\{"code":"bad_request","message":".*GET
 
 
@@ -68,11 +68,11 @@ Content-Type: application/json
 === TEST 5: HEAD
 --- config
 --- raw_request eval
-handshake('' => 'HEAD /ws HTTP/1.1', after => '',
+::handshake('' => 'HEAD /ws HTTP/1.1', after => '',
           Connection => 'close, upgrade')
---- error_code: 400
+--- error_code: 405
 --- response_headers
-! Sec-WebSocket-Accept
+Allow: GET
 --- response_body:
 
 
@@ -80,7 +80,7 @@ handshake('' => 'HEAD /ws HTTP/1.1', after => '',
 === TEST 6: HTTP/1.0
 --- config
 --- raw_request eval
-handshake('' => 'GET /ws HTTP/1.0', after => '')
+::handshake('' => 'GET /ws HTTP/1.0', after => '')
 --- error_code: 400
 --- response_headers
 ! Sec-WebSocket-Accept
@@ -102,7 +102,7 @@ Upgrade: websocket
 === TEST 8: version 8
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Version' => 8, Connection => 'close, upgrade',
+::handshake('Sec-WebSocket-Version' => 8, Connection => 'close, upgrade',
           after => '')
 --- error_code: 426
 --- response_headers
@@ -114,7 +114,7 @@ Sec-WebSocket-Version: 13
 === TEST 9: version 14
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Version' => 14, Connection => 'close, upgrade',
+::handshake('Sec-WebSocket-Version' => 14, Connection => 'close, upgrade',
           after => '')
 --- error_code: 426
 --- response_headers
@@ -126,7 +126,7 @@ Sec-WebSocket-Version: 13
 === TEST 10: no version
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Version' => undef, Connection => 'close, upgrade',
+::handshake('Sec-WebSocket-Version' => undef, Connection => 'close, upgrade',
           after => '')
 --- error_code: 426
 --- response_headers
@@ -138,7 +138,7 @@ Sec-WebSocket-Version: 13
 === TEST 11: no key
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Key' => undef, Connection => 'close, upgrade',
+::handshake('Sec-WebSocket-Key' => undef, Connection => 'close, upgrade',
           after => '')
 --- error_code: 400
 --- response_headers
@@ -150,7 +150,7 @@ handshake('Sec-WebSocket-Key' => undef, Connection => 'close, upgrade',
 === TEST 12: an empty key
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Key' => '', Connection => 'close, upgrade',
+::handshake('Sec-WebSocket-Key' => '', Connection => 'close, upgrade',
           after => '')
 --- error_code: 400
 --- response_headers
@@ -162,7 +162,7 @@ handshake('Sec-WebSocket-Key' => '', Connection => 'close, upgrade',
 === TEST 13: a key of 15 bytes
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25j',
+::handshake('Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25j',
           Connection => 'close, upgrade', after => '')
 --- error_code: 400
 --- response_headers
@@ -174,7 +174,7 @@ handshake('Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25j',
 === TEST 14: a key of 17 bytes
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25jZSE=',
+::handshake('Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25jZSE=',
           Connection => 'close, upgrade', after => '')
 --- error_code: 400
 --- response_headers
@@ -186,7 +186,7 @@ handshake('Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25jZSE=',
 === TEST 15: a key that is no base64
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub2!jZQ==',
+::handshake('Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub2!jZQ==',
           Connection => 'close, upgrade', after => '')
 --- error_code: 400
 --- response_headers
@@ -198,7 +198,7 @@ handshake('Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub2!jZQ==',
 === TEST 16: two keys
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Key' => ['dGhlIHNhbXBsZSBub25jZQ==',
+::handshake('Sec-WebSocket-Key' => ['dGhlIHNhbXBsZSBub25jZQ==',
                                   'AAAAAAAAAAAAAAAAAAAAAA=='],
           Connection => 'close, upgrade', after => '')
 --- error_code: 400
@@ -211,7 +211,7 @@ handshake('Sec-WebSocket-Key' => ['dGhlIHNhbXBsZSBub25jZQ==',
 === TEST 17: the same key twice
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Key' => [('dGhlIHNhbXBsZSBub25jZQ==') x 2],
+::handshake('Sec-WebSocket-Key' => [('dGhlIHNhbXBsZSBub25jZQ==') x 2],
           Connection => 'close, upgrade', after => '')
 --- error_code: 400
 --- response_headers
@@ -223,7 +223,7 @@ handshake('Sec-WebSocket-Key' => [('dGhlIHNhbXBsZSBub25jZQ==') x 2],
 === TEST 18: upgrade among other connection options
 --- config
 --- raw_request eval
-handshake(Connection => 'keep-alive,uPGRADE , x')
+::handshake(Connection => 'keep-alive,uPGRADE , x')
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -235,8 +235,8 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
 === TEST 19: no upgrade among the connection options
 --- config
 --- raw_request eval
-handshake(Connection => 'close', after => '')
---- error_code: 426
+::handshake(Connection => 'close', after => '')
+--- error_code: 400
 --- response_headers
 ! Sec-WebSocket-Accept
 --- response_body_like: ^\{"code":"bad_request","message":".*Connection
@@ -246,8 +246,8 @@ handshake(Connection => 'close', after => '')
 === TEST 20: a connection option that only begins like it
 --- config
 --- raw_request eval
-handshake(Connection => 'close, upgraded, xupgrade', after => '')
---- error_code: 426
+::handshake(Connection => 'close, upgraded, xupgrade', after => '')
+--- error_code: 400
 --- response_headers
 ! Sec-WebSocket-Accept
 --- response_body_like: ^\{"code":"bad_request","message":".*Connection
@@ -257,7 +257,7 @@ handshake(Connection => 'close, upgraded, xupgrade', after => '')
 === TEST 21: websocket in any letters
 --- config
 --- raw_request eval
-handshake(Upgrade => 'WebSOCKET')
+::handshake(Upgrade => 'WebSOCKET')
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -269,7 +269,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
 === TEST 22: websocket among other protocols
 --- config
 --- raw_request eval
-handshake(Upgrade => 'h2c, websocket')
+::handshake(Upgrade => 'h2c, websocket')
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -281,7 +281,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
 === TEST 23: another protocol only
 --- config
 --- raw_request eval
-handshake(Upgrade => 'websockets, h2c', Connection => 'close, upgrade',
+::handshake(Upgrade => 'websockets, h2c', Connection => 'close, upgrade',
           after => '')
 --- error_code: 426
 --- response_headers
@@ -293,7 +293,7 @@ Upgrade: websocket
 === TEST 24: the subprotocol is echoed
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Protocol' => 'chathub.v1')
+::handshake('Sec-WebSocket-Protocol' => 'chathub.v1')
 --- error_code: 101
 --- response_headers
 Sec-WebSocket-Protocol: chathub.v1
@@ -305,7 +305,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
 === TEST 25: the subprotocol among others, on several lines
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Protocol' => ['soap, chathub.v2', 'x,chathub.v1 ,y'])
+::handshake('Sec-WebSocket-Protocol' => ['soap, chathub.v2', 'x,chathub.v1 ,y'])
 --- error_code: 101
 --- response_headers
 Sec-WebSocket-Protocol: chathub.v1
@@ -317,7 +317,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
 === TEST 26: other subprotocols only
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Protocol' => 'soap, chathub.v11, ChatHub.V1')
+::handshake('Sec-WebSocket-Protocol' => 'soap, chathub.v11, ChatHub.V1')
 --- error_code: 101
 --- response_headers
 ! Sec-WebSocket-Protocol
@@ -329,7 +329,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
 === TEST 27: extensions are not taken
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Extensions' =>
+::handshake('Sec-WebSocket-Extensions' =>
           'permessage-deflate; client_max_window_bits, x-other; a="b, c"')
 --- error_code: 101
 --- response_headers
@@ -342,7 +342,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
 === TEST 28: thousands of subprotocols
 --- config
 --- raw_request eval
-handshake('Sec-WebSocket-Protocol' => ',' x 3000 . 'a ' x 1000)
+::handshake('Sec-WebSocket-Protocol' => ',' x 3000 . 'a ' x 1000)
 --- error_code: 101
 --- response_headers
 ! Sec-WebSocket-Protocol
@@ -354,7 +354,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
 === TEST 29: headers in large buffers
 --- config
 --- raw_request eval
-handshake(Cookie => [map { "c$_=" . 'x' x 6000 } 1 .. 3])
+::handshake(Cookie => [map { "c$_=" . 'x' x 6000 } 1 .. 3])
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -366,7 +366,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
 === TEST 30: a body
 --- config
 --- raw_request eval
-handshake('Content-Length' => 5, after => 'hello',
+::handshake('Content-Length' => 5, after => 'hello',
           Connection => 'close, upgrade')
 --- error_code: 400
 --- response_headers
@@ -378,7 +378,7 @@ handshake('Content-Length' => 5, after => 'hello',
 === TEST 31: a body in chunks
 --- config
 --- raw_request eval
-handshake('Transfer-Encoding' => 'chunked', after => "0\r\n\r\n",
+::handshake('Transfer-Encoding' => 'chunked', after => "0\r\n\r\n",
           Connection => 'close, upgrade')
 --- error_code: 400
 --- response_headers
@@ -390,7 +390,7 @@ handshake('Transfer-Encoding' => 'chunked', after => "0\r\n\r\n",
 === TEST 32: the origin is this host
 --- config
 --- raw_request eval
-handshake(Origin => 'http://localhost')
+::handshake(Origin => 'http://localhost')
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -402,7 +402,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
 === TEST 33: the origin is this host and port
 --- config
 --- raw_request eval
-handshake(Host => 'chat.example:8080', Origin => 'http://Chat.example:8080')
+::handshake(Host => 'chat.example:8080', Origin => 'http://Chat.example:8080')
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -414,7 +414,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
 === TEST 34: the origin is this host with another port
 --- config
 --- raw_request eval
-handshake(Host => 'chat.example:8080', Origin => 'http://chat.example:8081',
+::handshake(Host => 'chat.example:8080', Origin => 'http://chat.example:8081',
           Connection => 'close, upgrade', after => '')
 --- error_code: 403
 --- response_headers
@@ -426,7 +426,7 @@ handshake(Host => 'chat.example:8080', Origin => 'http://chat.example:8081',
 === TEST 35: another origin
 --- config
 --- raw_request eval
-handshake(Origin => 'http://evil.example', Connection => 'close, upgrade',
+::handshake(Origin => 'http://evil.example', Connection => 'close, upgrade',
           after => '')
 --- error_code: 403
 --- response_headers
@@ -438,7 +438,7 @@ Content-Type: application/json
 === TEST 36: an origin that begins with this host
 --- config
 --- raw_request eval
-handshake(Origin => 'http://localhost.evil.example',
+::handshake(Origin => 'http://localhost.evil.example',
           Connection => 'close, upgrade', after => '')
 --- error_code: 403
 --- response_headers
@@ -450,7 +450,7 @@ handshake(Origin => 'http://localhost.evil.example',
 === TEST 37: the origin null
 --- config
 --- raw_request eval
-handshake(Origin => 'null', Connection => 'close, upgrade', after => '')
+::handshake(Origin => 'null', Connection => 'close, upgrade', after => '')
 --- error_code: 403
 --- response_headers
 ! Sec-WebSocket-Accept
@@ -461,7 +461,7 @@ handshake(Origin => 'null', Connection => 'close, upgrade', after => '')
 === TEST 38: two origins
 --- config
 --- raw_request eval
-handshake(Origin => ['http://localhost', 'http://evil.example'],
+::handshake(Origin => ['http://localhost', 'http://evil.example'],
           Connection => 'close, upgrade', after => '')
 --- error_code: 403
 --- response_headers
@@ -478,7 +478,7 @@ handshake(Origin => ['http://localhost', 'http://evil.example'],
         chathub_origin https://a.example https://b.example:444;
     }
 --- raw_request eval
-handshake(Origin => 'https://b.example:444')
+::handshake(Origin => 'https://b.example:444')
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -495,7 +495,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
         chathub_origin https://a.example https://b.example:444;
     }
 --- raw_request eval
-handshake(Origin => 'http://a.example', Connection => 'close, upgrade',
+::handshake(Origin => 'http://a.example', Connection => 'close, upgrade',
           after => '')
 --- error_code: 403
 --- response_headers
@@ -512,7 +512,7 @@ handshake(Origin => 'http://a.example', Connection => 'close, upgrade',
         chathub_origin https://a.example;
     }
 --- raw_request eval
-handshake(Origin => 'http://localhost', Connection => 'close, upgrade',
+::handshake(Origin => 'http://localhost', Connection => 'close, upgrade',
           after => '')
 --- error_code: 403
 --- response_headers
@@ -529,7 +529,7 @@ handshake(Origin => 'http://localhost', Connection => 'close, upgrade',
         chathub_origin https://a.example same;
     }
 --- raw_request eval
-handshake(Origin => 'http://localhost')
+::handshake(Origin => 'http://localhost')
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -546,7 +546,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
         chathub_origin *;
     }
 --- raw_request eval
-handshake(Origin => 'http://any.example')
+::handshake(Origin => 'http://any.example')
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -561,7 +561,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
         chathub_websocket main;
     }
 --- raw_request eval
-handshake(Connection => 'close, upgrade', after => '')
+::handshake(Connection => 'close, upgrade', after => '')
 --- error_code: 401
 --- response_headers
 Content-Type: application/json
@@ -576,7 +576,7 @@ Content-Type: application/json
         chathub_user $http_x_user;
     }
 --- raw_request eval
-handshake(Connection => 'close, upgrade', after => '')
+::handshake(Connection => 'close, upgrade', after => '')
 --- error_code: 401
 --- response_headers
 ! Sec-WebSocket-Accept
@@ -591,12 +591,12 @@ handshake(Connection => 'close, upgrade', after => '')
         chathub_user $http_x_user;
     }
 --- raw_request eval
-handshake('X-User' => 'alice',
-          after => frame(1, '{"event":"join","data":{"room":"lobby",'
+::handshake('X-User' => 'alice',
+          after => ::frame(1, '{"event":"join","data":{"room":"lobby",'
                             . '"user":"mallory"},"ref":1}')
-                   . frame(1, '{"event":"message","data":{"room":"lobby",'
+                   . ::frame(1, '{"event":"message","data":{"room":"lobby",'
                               . '"data":"hi","user":"mallory"},"ref":2}')
-                   . close_frame())
+                   . ::close_frame())
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -608,9 +608,9 @@ qr/\{"event":"ack","ref":1,"data":\{[^}]*"users":\["alice"\].*\{"event":"ack","r
 === TEST 47: a guest's name of the handshake
 --- config
 --- raw_request eval
-handshake('' => 'GET /ws?x=1&user=J%C3%BCrgen%20%26%20Co HTTP/1.1',
-          after => frame(1, '{"event":"join","data":{"room":"lobby"},"ref":1}')
-                   . close_frame())
+::handshake('' => 'GET /ws?x=1&user=J%C3%BCrgen%20%26%20Co HTTP/1.1',
+          after => ::frame(1, '{"event":"join","data":{"room":"lobby"},"ref":1}')
+                   . ::close_frame())
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -622,9 +622,9 @@ qr/"users":\["J\xc3\xbcrgen & Co"\]/
 === TEST 48: a guest without a name gets one
 --- config
 --- raw_request eval
-handshake('' => 'GET /ws?user= HTTP/1.1',
-          after => frame(1, '{"event":"join","data":{"room":"lobby"},"ref":1}')
-                   . close_frame())
+::handshake('' => 'GET /ws?user= HTTP/1.1',
+          after => ::frame(1, '{"event":"join","data":{"room":"lobby"},"ref":1}')
+                   . ::close_frame())
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -636,7 +636,7 @@ qr/"users":\["guest-[A-Za-z0-9_-]{8}"\]/
 === TEST 49: a guest's name with a control character
 --- config
 --- raw_request eval
-handshake('' => 'GET /ws?user=a%0Ab HTTP/1.1', after => '',
+::handshake('' => 'GET /ws?user=a%0Ab HTTP/1.1', after => '',
           Connection => 'close, upgrade')
 --- error_code: 400
 --- response_headers
@@ -648,7 +648,7 @@ Content-Type: application/json
 === TEST 50: a guest's name with a zero byte
 --- config
 --- raw_request eval
-handshake('' => 'GET /ws?user=a%00b HTTP/1.1', after => '',
+::handshake('' => 'GET /ws?user=a%00b HTTP/1.1', after => '',
           Connection => 'close, upgrade')
 --- error_code: 400
 --- response_headers
@@ -660,7 +660,7 @@ handshake('' => 'GET /ws?user=a%00b HTTP/1.1', after => '',
 === TEST 51: a guest's name that is no UTF-8
 --- config
 --- raw_request eval
-handshake('' => 'GET /ws?user=%C3%28 HTTP/1.1', after => '',
+::handshake('' => 'GET /ws?user=%C3%28 HTTP/1.1', after => '',
           Connection => 'close, upgrade')
 --- error_code: 400
 --- response_headers
@@ -672,7 +672,7 @@ handshake('' => 'GET /ws?user=%C3%28 HTTP/1.1', after => '',
 === TEST 52: a guest's name of 129 bytes
 --- config
 --- raw_request eval
-handshake('' => 'GET /ws?user=' . 'x' x 129 . ' HTTP/1.1', after => '',
+::handshake('' => 'GET /ws?user=' . 'x' x 129 . ' HTTP/1.1', after => '',
           Connection => 'close, upgrade')
 --- error_code: 400
 --- response_headers
@@ -684,7 +684,7 @@ handshake('' => 'GET /ws?user=' . 'x' x 129 . ' HTTP/1.1', after => '',
 === TEST 53: a guest's name of 128 bytes
 --- config
 --- raw_request eval
-handshake('' => 'GET /ws?user=' . '%c3%bc' x 64 . ' HTTP/1.1')
+::handshake('' => 'GET /ws?user=' . '%c3%bc' x 64 . ' HTTP/1.1')
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -700,7 +700,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
         chathub_user $http_x_user;
     }
 --- raw_request eval
-handshake('X-User' => 'x' x 129, after => '', Connection => 'close, upgrade')
+::handshake('X-User' => 'x' x 129, after => '', Connection => 'close, upgrade')
 --- error_code: 400
 --- response_headers
 ! Sec-WebSocket-Accept
@@ -720,7 +720,7 @@ handshake('X-User' => 'x' x 129, after => '', Connection => 'close, upgrade')
 >>> users
 bob:{PLAIN}secret
 --- raw_request eval
-handshake(Connection => 'close, upgrade', after => '')
+::handshake(Connection => 'close, upgrade', after => '')
 --- error_code: 401
 --- response_headers
 WWW-Authenticate: Basic realm="chat"
@@ -740,9 +740,9 @@ WWW-Authenticate: Basic realm="chat"
 >>> users
 bob:{PLAIN}secret
 --- raw_request eval
-handshake(Authorization => 'Basic Ym9iOnNlY3JldA==',
-          after => frame(1, '{"event":"join","data":{"room":"lobby"},"ref":1}')
-                   . close_frame())
+::handshake(Authorization => 'Basic Ym9iOnNlY3JldA==',
+          after => ::frame(1, '{"event":"join","data":{"room":"lobby"},"ref":1}')
+                   . ::close_frame())
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -762,7 +762,7 @@ qr/"users":\["bob"\]/
         return 403;
     }
 --- raw_request eval
-handshake(Connection => 'close, upgrade', after => '')
+::handshake(Connection => 'close, upgrade', after => '')
 --- error_code: 403
 --- response_headers
 ! Sec-WebSocket-Accept
@@ -786,8 +786,8 @@ handshake(Connection => 'close, upgrade', after => '')
         return 204;
     }
 --- raw_request eval
-handshake(after => frame(1, '{"event":"join","data":{"room":"lobby"},"ref":1}')
-                   . close_frame())
+::handshake(after => ::frame(1, '{"event":"join","data":{"room":"lobby"},"ref":1}')
+                   . ::close_frame())
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -805,7 +805,7 @@ qr/"users":\["carol"\]/
         deny all;
     }
 --- raw_request eval
-handshake(Connection => 'close, upgrade', after => '')
+::handshake(Connection => 'close, upgrade', after => '')
 --- error_code: 403
 --- response_headers
 ! Sec-WebSocket-Accept
@@ -824,7 +824,7 @@ handshake(Connection => 'close, upgrade', after => '')
         deny all;
     }
 --- raw_request eval
-handshake('X-Forwarded-For' => '192.0.2.7')
+::handshake('X-Forwarded-For' => '192.0.2.7')
 --- error_code: 101
 --- response_headers
 Upgrade: websocket
@@ -838,7 +838,7 @@ qr/"event":"log".*\x88\x02\x03\xe8\z/s
 $ChatHubSuite::Hub . 'limit_req_zone $arg_key zone=req:1m rate=1r/m;'
 --- config eval
 $ChatHubSuite::Location =~ s/}/limit_req zone=req; limit_req_status 429; }/r
-. lua(<<'EOC')
+. ::lua(<<'EOC')
     local uri = "/ws?key=" .. chat.name("key")
     local a = chat.connect({ uri = uri })
     local b, status = chat.try({ uri = uri })
@@ -856,7 +856,7 @@ in 429
 
 === TEST 62: at most so many connections
 --- config eval
-$ChatHubSuite::Location =~ s/}/chathub_max_connections 2; }/r . lua(<<'EOC')
+$ChatHubSuite::Location =~ s/}/chathub_max_connections 2; }/r . ::lua(<<'EOC')
     local a, b = chat.connect(), chat.connect()
     local c, status, body = chat.try()
     local err = chat.decode(body)
@@ -884,7 +884,7 @@ app is connected at test-node
 
 === TEST 63: at most so many connections for each address
 --- config eval
-lua(<<'EOC') . <<'EOL'
+::lua(<<'EOC') . <<'EOL'
     local function from(address)
         return { headers = { "X-Forwarded-For: " .. address } }
     end
@@ -929,7 +929,7 @@ GET /t
 --- response_headers
 Content-Type: text/plain
 --- response_body
-400
+404
 
 
 

@@ -541,7 +541,7 @@ one order
 --- http_config eval
 $ChatHubSuite::Hub . 'chathub_hub other { zone 24m; node other-node; store off; }'
 --- config eval
-$ChatHubSuite::Location . lua(<<'EOC') . <<'EOL'
+$ChatHubSuite::Location . ::lua(<<'EOC') . <<'EOL'
     local room = chat.name("lobby")
     local ann = chat.connect({ user = "ann" })
     local bob = chat.connect({ user = "bob", uri = "/other" })

@@ -38,7 +38,7 @@ plain
         return 200 "plain\n";
     }
 --- raw_request eval
-handshake(Connection => 'close, upgrade', after => '')
+::handshake(Connection => 'close, upgrade', after => '')
 --- response_body
 plain
 --- no_error_log eval

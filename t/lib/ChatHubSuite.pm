@@ -9,7 +9,8 @@ package ChatHubSuite;
 # - A block whose config has no location /ws gets $Location.
 # - A block without no_error_log must log no alert.
 #
-# handshake(), frame() and close_frame() make bytes for raw_request.
+# handshake(), frame() and close_frame() make bytes for raw_request.  The filter
+# "eval" runs in a package of Test::Base, so functions are called with "::".
 
 use strict;
 use warnings;
