@@ -1210,6 +1210,7 @@ test_size_limit(void **state)
 static void
 test_declared_length_allocates_nothing(void **state)
 {
+    size_t   i;
     peer_t   peer;
     bytes_t  in = { NULL, 0, 0 };
 
@@ -1225,6 +1226,22 @@ test_declared_length_allocates_nothing(void **state)
     peer_feed(&peer, (u_char *) "a", 1);
     assert_true(memory.live > 0);
     assert_true(memory.live <= 256 + OVERHEAD);
+
+    peer_done(&peer);
+    bytes_free(&in);
+
+    /* but nothing above it is ever needed */
+
+    put_header(&in, FIN|BINARY, 300, (u_char *) "\1\2\3\4");
+
+    peer_init(&peer, MAX);
+    peer_feed(&peer, in.data, in.len);
+
+    for (i = 0; i < 299; i++) {
+        peer_feed(&peer, (u_char *) "a", 1);
+    }
+
+    assert_int_equal(memory.live, 300 + OVERHEAD);
 
     peer_done(&peer);
     bytes_free(&in);
