@@ -29,7 +29,7 @@ static void test_head(void **state);
 static void test_body(void **state);
 static void test_body_escapes(void **state);
 static void test_time(void **state);
-static void test_time_every_day(void **state);
+static void test_time_every_month(void **state);
 static void test_epoch(void **state);
 static void test_check_id(void **state);
 static void test_check_name(void **state);
@@ -262,10 +262,10 @@ test_time(void **state)
 }
 
 
-/* the calendar, counted day by day */
+/* the calendar, counted day by day; first and last of each month */
 
 static void
-test_time_every_day(void **state)
+test_time_every_month(void **state)
 {
     char        expected[64];
     u_char      buf[NGX_CHATHUB_TIME_LEN + 1];
@@ -919,7 +919,7 @@ main(void)
         cmocka_unit_test(test_body),
         cmocka_unit_test(test_body_escapes),
         cmocka_unit_test(test_time),
-        cmocka_unit_test(test_time_every_day),
+        cmocka_unit_test(test_time_every_month),
         cmocka_unit_test(test_epoch),
         cmocka_unit_test(test_check_id),
         cmocka_unit_test(test_check_name),
