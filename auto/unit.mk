@@ -28,17 +28,19 @@ CFLAGS := -g -O1 -fno-omit-frame-pointer -pthread $(SANITIZE) $(WARN) \
           -DNGX_CHATHUB_TEST=1
 LIBS := -lcjson -lcrypt -lpcre2-8 -lssl -lcrypto -lz -ldl
 
+NGXLIB := $(NGX)/objs/libngx.a
+
+# gcc's objects and clang's can be linked together: their sanitizers agree
+
 ifeq ($(KIND),fuzz)
 CC := clang
 CFLAGS += -fsanitize=fuzzer-no-link
 LINK := -fsanitize=fuzzer
 TESTS := $(ROOT)/t/fuzz
-NGXLIB := $(B)/libngx.a
 else
 CC ?= gcc
 LIBS := -lcmocka $(LIBS)
 TESTS := $(ROOT)/t/unit
-NGXLIB := $(NGX)/objs/libngx.a
 endif
 
 
@@ -74,23 +76,6 @@ $(B)/t/stubs.o: $(ROOT)/t/unit/stubs.c $(MAKEFILE_LIST)
 	@mkdir -p $(@D)
 	@echo "  compile $(<:$(ROOT)/%=%)"
 	@$(CC) $(CFLAGS) $(INCS) -MMD -MP -c -o $@ $<
-
-
-# nginx for the fuzz drivers, which are clang's: what lies below its events
-
-NGXSRCS := $(filter-out %/nginx.c %_dummy.c %/ngx_thread_pool.c,\
-             $(wildcard $(NGX)/src/core/*.c)) \
-           $(addprefix $(NGX)/src/os/unix/,ngx_alloc.c ngx_errno.c ngx_files.c \
-             ngx_shmem.c ngx_time.c)
-NGXOBJS := $(NGXSRCS:$(NGX)/src/%.c=$(B)/ngx/%.o)
-
-$(B)/libngx.a: $(NGXOBJS)
-	@rm -f $@
-	@ar rcs $@ $^
-
-$(B)/ngx/%.o: $(NGX)/src/%.c
-	@mkdir -p $(@D)
-	@$(CC) $(CFLAGS) -fno-sanitize=nonnull-attribute -w $(INCS) -c -o $@ $<
 
 
 .PHONY: objects
