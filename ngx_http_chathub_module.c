@@ -59,7 +59,7 @@ static ngx_int_t ngx_http_chathub_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
 static void ngx_http_chathub_cleanup(void *data);
 static ngx_int_t ngx_http_chathub_init_module(ngx_cycle_t *cycle);
-static void ngx_http_chathub_drop_hubs(ngx_cycle_t *old);
+static void ngx_http_chathub_drop_hubs(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_chathub_init_process(ngx_cycle_t *cycle);
 static void ngx_http_chathub_exit_process(ngx_cycle_t *cycle);
 
@@ -296,7 +296,7 @@ ngx_http_chathub_init_module(ngx_cycle_t *cycle)
     if (ngx_process == NGX_PROCESS_SINGLE
         && !ngx_is_init_cycle(cycle->old_cycle))
     {
-        ngx_http_chathub_drop_hubs(cycle->old_cycle);
+        ngx_http_chathub_drop_hubs(cycle);
     }
 
     hmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_chathub_module);
@@ -336,24 +336,34 @@ ngx_http_chathub_init_module(ngx_cycle_t *cycle)
 }
 
 
-/* in a single process there is no exit_process at a reload, and the zones
- * that the new configuration does not have are about to be unmapped */
+/*
+ * In a single process there is no exit_process at a reload, and the zones that
+ * the new configuration does not have are about to be unmapped.
+ */
 
 static void
-ngx_http_chathub_drop_hubs(ngx_cycle_t *old)
+ngx_http_chathub_drop_hubs(ngx_cycle_t *cycle)
 {
-    ngx_uint_t               i;
-    ngx_shm_zone_t          *zone;
-    ngx_list_part_t         *part;
+    ngx_uint_t               i, n;
+    ngx_shm_zone_t          *before, *zone;
+    ngx_list_part_t         *old, *part;
     ngx_http_chathub_hub_t  *hub;
 
-    part = &old->shared_memory.part;
+    old = &cycle->old_cycle->shared_memory.part;
     i = 0;
 
-    while ((zone = ngx_http_chathub_next_zone(&part, &i)) != NULL) {
-        hub = zone->data;
+    while ((before = ngx_http_chathub_next_zone(&old, &i)) != NULL) {
 
-        if (hub->life->refs == 1 && hub->life->hub) {
+        part = &cycle->shared_memory.part;
+        n = 0;
+
+        do {
+            zone = ngx_http_chathub_next_zone(&part, &n);
+        } while (zone && zone->shm.addr != before->shm.addr);
+
+        hub = before->data;
+
+        if (zone == NULL && hub->life->hub) {
             ngx_chathub_hub_exit(hub->life->hub);
             hub->life->hub = NULL;
         }
