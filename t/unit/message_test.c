@@ -117,7 +117,8 @@ test_head(void **state)
                              "\"epoch\":\"000000000000001f\","
                              "\"time\":\"2026-01-01T00:00:00.005Z\",");
 
-    longest = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    longest = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+              "0123456789-_";
     id = text(longest);
     assert_int_equal(id.len, NGX_CHATHUB_ID_MAX);
 
