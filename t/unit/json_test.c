@@ -800,6 +800,8 @@ test_strings(void **state)
            "surrogates");
     refuse(JOIN("\"room\":\"\\udc00\\ud800\""), BAD_REQUEST, NO_REF,
            "surrogates");
+    refuse(JOIN("\"room\":\"\\udc00\\udc00\""), BAD_REQUEST, NO_REF,
+           "surrogates");
 
     refuse(JOIN("\"room\":\"\\x41\""), BAD_REQUEST, NO_REF, "escape");
     refuse(JOIN("\"room\":\"\\u12g4\""), BAD_REQUEST, NO_REF, "escape");
