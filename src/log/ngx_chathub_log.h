@@ -92,12 +92,18 @@ ngx_int_t ngx_chathub_log_append(ngx_chathub_zone_t *z,
     ngx_chathub_append_t *a, ngx_uint_t *forbidden);
 
 /*
- * Appends an ephemeral record (typing) to the directed log; stream must be a
- * room that exists.  Same results, without NGX_DONE and NGX_DECLINED.
+ * Appends an ephemeral record (typing) to the directed log.  NGX_OK; NGX_AGAIN
+ * as above; NGX_ERROR: there is no such room, or it is too large.
  */
 ngx_int_t ngx_chathub_log_direct(ngx_chathub_zone_t *z, ngx_uint_t kind,
     uint32_t stream, uint64_t stream_id, ngx_str_t *user, ngx_str_t *body,
     uint64_t session, ngx_chathub_slotset_t *ring);
+
+/*
+ * Where a store keeps the messages: they are stored up to "position".  What is
+ * not is never overwritten.  NGX_OK, NGX_AGAIN (the mutex).  Any worker.
+ */
+ngx_int_t ngx_chathub_log_stored(ngx_chathub_zone_t *z, uint64_t position);
 
 /* position after the last record; where a new reader begins */
 uint64_t ngx_chathub_log_head(ngx_chathub_log_t *l);
@@ -119,9 +125,12 @@ ngx_int_t ngx_chathub_log_read(ngx_chathub_log_t *l, uint64_t *pos,
 
 /*
  * Walks a stream's records backwards from the one at "last" to the one after
- * "seq" and puts their positions, newest first, into "positions".
+ * "seq" and puts their positions, newest first, into "positions".  For a
+ * reader whose seq is below the stream's: "last" is 0 also where the stream
+ * has a seq and its records are overwritten.
  *   NGX_OK        *n positions, without a gap in seq from seq + 1 on
- *   NGX_DECLINED  something in between is overwritten or missing
+ *   NGX_DECLINED  something in between is overwritten or missing; *n
+ *                 positions are behind it
  *   NGX_BUSY      more than "max"
  */
 ngx_int_t ngx_chathub_log_replay(ngx_chathub_log_t *l, uint64_t stream_id,

@@ -40,6 +40,20 @@ typedef struct ngx_chathub_user_s     ngx_chathub_user_sh_t;
 typedef struct ngx_chathub_member_sh_s  ngx_chathub_member_sh_t;
 typedef struct ngx_chathub_addr_s     ngx_chathub_addr_t;
 typedef struct ngx_chathub_id_s       ngx_chathub_id_sh_t;
+typedef struct ngx_chathub_table_sh_s ngx_chathub_table_sh_t;
+
+
+/* one of the zone's tables, as this process sees it; ngx_chathub_table.h */
+
+typedef struct {
+    ngx_chathub_table_sh_t      *sh;
+    uint64_t                    *valid;       /* a word for each entry */
+    u_char                      *entries;
+    uint32_t                    *buckets;
+    size_t                       size;        /* of an entry */
+} ngx_chathub_table_t;
+
+#define NGX_CHATHUB_TABLES       5
 
 
 /* one of the zone's two logs, as this process sees it */
@@ -65,6 +79,7 @@ struct ngx_chathub_zone_s {
     ngx_chathub_member_sh_t     *members;
     ngx_chathub_addr_t          *addrs;
     ngx_chathub_id_sh_t         *ids;
+    ngx_chathub_table_t          tables[NGX_CHATHUB_TABLES];
 
     ngx_chathub_log_t            messages;
     ngx_chathub_log_t            directed;
@@ -72,7 +87,12 @@ struct ngx_chathub_zone_s {
     ngx_uint_t                   slot;        /* NGX_CHATHUB_NO_SLOT: none */
     uint32_t                     generation;  /* of that slot */
 
-    unsigned                     repaired:1;  /* said once in the log */
+    uint64_t                     start;       /* of "pid", from /proc, 0:
+                                                 unknown */
+    ngx_pid_t                    pid;         /* the process that "start" is
+                                                 of */
+
+    unsigned                     repaired:1;  /* to be said in the log */
 };
 
 
