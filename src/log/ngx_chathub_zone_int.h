@@ -21,11 +21,11 @@
  *
  * What the tables hold, by "zone" of the configuration:
  *
- *      zone   streams    users  members  addresses     ids   directed log
- *        2m       263      542     1447        572     760   128 KiB
- *        8m      1221     2519     6719       2680    3545   256 KiB
- *       64m     10740    22165    59107      23628   31204     1 MiB
- *        1g    173391   357839   954232     381678  503819    16 MiB
+ *      zone   streams   users   members   addresses      ids   directed log
+ *        2m       278     574      1531         610      809        128 KiB
+ *        8m      1252    2584      6899        2757     3643        256 KiB
+ *       64m     10823   22338     59651       23858    31496        960 KiB
+ *        1g    172298  355595    949600      379837   501389      16320 KiB
  *
  * An entry exists from when its valid word is not zero, which is written last,
  * until it is zero again, which is written first.  Chains, free lists and
