@@ -28,6 +28,7 @@ add_block_preprocessor(sub {
             add_header X-Pid $pid always;
             chathub_websocket main;
             chathub_guest on;
+            chathub_drain 5s;
         }
     }
 EOC
@@ -212,10 +213,7 @@ x y 0
     chat.show(two:must("join", { room = room }).count)
     chat.show(one:must("users", { room = room }))
     one:close()
-    for _ = 1, 1000 do
-        chat.show(two:must("users", { room = room }).count)
-        break
-    end
+    chat.show(two:must("users", { room = room }).count)
     two:close()
 --- response_body
 1
@@ -290,41 +288,38 @@ psst
 === TEST 11: a worker is killed: no ghost, no lock held, nobody disturbed
 --- config spread
     local room = chat.name("lobby")
-    local one, two, three
-    repeat
-        one, two, three = spread(3)
-    until tonumber(three.pid) ~= ngx.worker.pid() or three:vanish()
-    for _, c in ipairs({ one, two, three }) do
-        if tonumber(c.pid) == ngx.worker.pid() then
-            two, c = c, two
+    local clients = { spread(4) }
+    local victim
+    for i, c in ipairs(clients) do
+        c:must("join", { room = room })
+        if tonumber(c.pid) ~= ngx.worker.pid() then
+            victim = i
         end
     end
-    if tonumber(one.pid) == ngx.worker.pid() then
-        one, two = two, one
-    end
-    for _, c in ipairs({ one, two, three }) do
-        c:must("join", { room = room })
-    end
+    victim = table.remove(clients, victim)
+    local one, two, three = unpack(clients)
     one:say(room, "before")
-    os.execute("kill -9 " .. three.pid)
+    os.execute("kill -9 " .. victim.pid)
     local count
-    for _ = 1, 100000 do
+    for _ = 1, 1000 do
         count = two:must("users", { room = room }).count
-        if count == 2 then
+        if count == 3 then
             break
         end
+        ngx.sleep(0.01)
     end
     chat.show(count)
     two:say(room, "after")
-    for _, c in ipairs({ one, two }) do
+    for _, c in ipairs(clients) do
         chat.show(c:message(room).data, c:message(room).data)
     end
     local four = chat.connect()
     chat.show(four:must("join", { room = room, seq = 0 }).seq)
     chat.show(four:message(room).data, four:message(room).data)
-    chat.close(one, two, four)
+    chat.close(one, two, three, four)
 --- response_body
-2
+3
+before after
 before after
 before after
 2
@@ -333,3 +328,48 @@ before after
 exited on signal 9
 --- no_error_log eval
 []
+
+
+
+=== TEST 12: a reload: old and new workers share the rooms, clients are told
+--- config spread
+    local room = chat.name("lobby")
+    local old = {}
+    local clients = { spread(4) }
+    for _, c in ipairs(clients) do
+        old[c.pid] = true
+        c:must("join", { room = room })
+    end
+    local file = assert(io.open(ngx.config.prefix() .. "logs/nginx.pid"))
+    os.execute("kill -HUP " .. file:read("*n"))
+    file:close()
+    local new
+    repeat
+        if new then
+            new:close()
+        end
+        new = spread(1)
+    until not old[new.pid]
+    new:must("join", { room = room })
+    local bye = clients[1]:wait("bye")
+    chat.show(bye.reason, bye.reconnect_in_ms >= 0)
+    new:say(room, "new")
+    clients[1]:say(room, "old")
+    for _, c in ipairs({ new, clients[1], clients[4] }) do
+        chat.show(c:message(room).data, c:message(room).data)
+    end
+    for _, c in ipairs(clients) do
+        chat.show((c:ending()))
+    end
+    chat.show(new:must("users", { room = room }).count)
+    new:close()
+--- response_body
+reload true
+new old
+new old
+new old
+1012
+1012
+1012
+1012
+1
