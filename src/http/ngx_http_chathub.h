@@ -117,10 +117,18 @@ ngx_int_t ngx_http_chathub_refuse_text(ngx_http_request_t *r,
 ngx_int_t ngx_http_chathub_header(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value);
 
-/* The next header line of that lower-case name, behind "last" (NULL: the
- * first). */
-ngx_table_elt_t *ngx_http_chathub_header_in(ngx_http_request_t *r,
-    ngx_str_t *name, ngx_table_elt_t *last);
+/* The values of the request's header lines of a name, which is in lower case,
+ * one after the other; NULL: no more. */
+
+typedef struct {
+    ngx_str_t                   *name;
+    ngx_list_part_t             *part;
+    ngx_uint_t                   i;
+} ngx_http_chathub_lines_t;
+
+ngx_str_t *ngx_http_chathub_header_first(ngx_http_request_t *r,
+    ngx_str_t *name, ngx_http_chathub_lines_t *lines);
+ngx_str_t *ngx_http_chathub_header_next(ngx_http_chathub_lines_t *lines);
 
 /* NGX_OK, NGX_DECLINED: the page that sent the client may not */
 ngx_int_t ngx_http_chathub_origin(ngx_http_request_t *r);

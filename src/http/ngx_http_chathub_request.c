@@ -189,36 +189,42 @@ ngx_http_chathub_header(ngx_http_request_t *r, ngx_str_t *name,
 }
 
 
-ngx_table_elt_t *
-ngx_http_chathub_header_in(ngx_http_request_t *r, ngx_str_t *name,
-    ngx_table_elt_t *last)
+ngx_str_t *
+ngx_http_chathub_header_next(ngx_http_chathub_lines_t *lines)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        h = part->elts;
+    while (lines->part) {
 
-        for (i = 0; i < part->nelts; i++) {
+        while (lines->i < lines->part->nelts) {
+            h = (ngx_table_elt_t *) lines->part->elts + lines->i++;
 
-            if (last) {
-                if (&h[i] == last) {
-                    last = NULL;
-                }
-
-                continue;
-            }
-
-            if (h[i].hash && h[i].key.len == name->len
-                && ngx_strncmp(h[i].lowcase_key, name->data, name->len) == 0)
+            if (h->hash && h->key.len == lines->name->len
+                && ngx_strncmp(h->lowcase_key, lines->name->data,
+                               lines->name->len)
+                   == 0)
             {
-                return &h[i];
+                return &h->value;
             }
         }
+
+        lines->part = lines->part->next;
+        lines->i = 0;
     }
 
     return NULL;
+}
+
+
+ngx_str_t *
+ngx_http_chathub_header_first(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_http_chathub_lines_t *lines)
+{
+    lines->name = name;
+    lines->part = &r->headers_in.headers.part;
+    lines->i = 0;
+
+    return ngx_http_chathub_header_next(lines);
 }
 
 
@@ -230,7 +236,7 @@ ngx_http_chathub_origin(ngx_http_request_t *r)
 {
     ngx_str_t                    *origin, *allowed;
     ngx_uint_t                    i;
-    ngx_table_elt_t              *h;
+    ngx_http_chathub_lines_t      lines;
     ngx_http_chathub_loc_conf_t  *hlcf;
     static ngx_str_t              name = ngx_string("origin");
 
@@ -240,20 +246,18 @@ ngx_http_chathub_origin(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    h = ngx_http_chathub_header_in(r, &name, NULL);
+    origin = ngx_http_chathub_header_first(r, &name, &lines);
 
-    if (h == NULL) {
+    if (origin == NULL) {
 
         /* not a page's doing: browsers always send it */
 
         return NGX_OK;
     }
 
-    if (ngx_http_chathub_header_in(r, &name, h)) {
+    if (ngx_http_chathub_header_next(&lines)) {
         return NGX_DECLINED;
     }
-
-    origin = &h->value;
 
     if (hlcf->origin_same && ngx_http_chathub_origin_same(r, origin)) {
         return NGX_OK;

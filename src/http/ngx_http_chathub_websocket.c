@@ -188,7 +188,8 @@ ngx_http_chathub_websocket_handler(ngx_http_request_t *r)
 static ngx_http_chathub_fault_t *
 ngx_http_chathub_websocket_check(ngx_http_request_t *r, u_char *accept)
 {
-    ngx_table_elt_t  *h;
+    ngx_str_t                 *value;
+    ngx_http_chathub_lines_t   lines;
 
     if (r->method != NGX_HTTP_GET) {
         return &ngx_http_chathub_fault_method;
@@ -212,19 +213,20 @@ ngx_http_chathub_websocket_check(ngx_http_request_t *r, u_char *accept)
         return &ngx_http_chathub_fault_connection;
     }
 
-    h = ngx_http_chathub_header_in(r, &ngx_http_chathub_ws_version, NULL);
+    value = ngx_http_chathub_header_first(r, &ngx_http_chathub_ws_version,
+                                          &lines);
 
-    if (h == NULL || h->value.len != 2
-        || ngx_strncmp(h->value.data, "13", 2) != 0
-        || ngx_http_chathub_header_in(r, &ngx_http_chathub_ws_version, h))
+    if (value == NULL || value->len != 2
+        || ngx_strncmp(value->data, "13", 2) != 0
+        || ngx_http_chathub_header_next(&lines))
     {
         return &ngx_http_chathub_fault_version;
     }
 
-    h = ngx_http_chathub_header_in(r, &ngx_http_chathub_ws_key, NULL);
+    value = ngx_http_chathub_header_first(r, &ngx_http_chathub_ws_key, &lines);
 
-    if (h == NULL || ngx_http_chathub_header_in(r, &ngx_http_chathub_ws_key, h)
-        || ngx_chathub_websocket_accept(&h->value, accept) != NGX_OK)
+    if (value == NULL || ngx_http_chathub_header_next(&lines)
+        || ngx_chathub_websocket_accept(value, accept) != NGX_OK)
     {
         return &ngx_http_chathub_fault_key;
     }
@@ -244,16 +246,17 @@ static ngx_uint_t
 ngx_http_chathub_websocket_token(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *token, ngx_uint_t exact)
 {
-    u_char           *p, *start, *last, *end;
-    ngx_table_elt_t  *h;
+    u_char                    *p, *start, *last, *end;
+    ngx_str_t                 *value;
+    ngx_http_chathub_lines_t   lines;
 
-    for (h = ngx_http_chathub_header_in(r, name, NULL);
-         h;
-         h = ngx_http_chathub_header_in(r, name, h))
+    for (value = ngx_http_chathub_header_first(r, name, &lines);
+         value;
+         value = ngx_http_chathub_header_next(&lines))
     {
-        last = h->value.data + h->value.len;
+        last = value->data + value->len;
 
-        for (p = h->value.data; p < last; p++) {
+        for (p = value->data; p < last; p++) {
             start = p;
 
             while (p < last && *p != ',') {
