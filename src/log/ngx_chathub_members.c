@@ -31,6 +31,9 @@ static ngx_int_t ngx_chathub_member_add(ngx_chathub_zone_t *z,
     ngx_chathub_key_t *key, uint64_t hash, uint32_t user,
     ngx_chathub_stream_info_t *info, ngx_uint_t *changed,
     ngx_chathub_slotset_t *ring);
+static void ngx_chathub_member_say(ngx_chathub_zone_t *z, ngx_uint_t kind,
+    uint32_t stream, uint32_t user, ngx_chathub_slotset_t *ring);
+static void ngx_chathub_member_drop(ngx_chathub_zone_t *z, uint32_t i);
 static void ngx_chathub_member_unlink(ngx_chathub_zone_t *z, uint32_t i);
 static void ngx_chathub_member_remove(ngx_chathub_zone_t *z, uint32_t i,
     ngx_uint_t *changed, ngx_chathub_slotset_t *ring);
@@ -349,7 +352,6 @@ ngx_chathub_member_add(ngx_chathub_zone_t *z, ngx_chathub_key_t *key,
     ngx_uint_t *changed, ngx_chathub_slotset_t *ring)
 {
     uint32_t                  i, stream;
-    ngx_str_t                 name;
     ngx_chathub_table_t      *t;
     ngx_chathub_stream_t     *s;
     ngx_chathub_member_sh_t  *m;
@@ -382,6 +384,17 @@ ngx_chathub_member_add(ngx_chathub_zone_t *z, ngx_chathub_key_t *key,
 
     s = &z->streams[stream];
 
+    ngx_chathub_slotset_add(&s->slots, z->slot);
+
+    NGX_CHATHUB_POINT("member bit");
+
+    *changed = !ngx_chathub_member_more(z, stream, user, 0);
+
+    if (*changed) {
+        ngx_chathub_set(&s->users, s->users + 1);
+        ngx_chathub_member_say(z, NGX_CHATHUB_REC_JOINED, stream, user, ring);
+    }
+
     i = ngx_chathub_table_take(t);
 
     m = &z->members[i];
@@ -390,8 +403,6 @@ ngx_chathub_member_add(ngx_chathub_zone_t *z, ngx_chathub_key_t *key,
     m->slot = z->slot;
     m->connections = 1;
 
-    *changed = !ngx_chathub_member_more(z, stream, user, 0);
-
     ngx_chathub_table_commit(t, i, ngx_chathub_member_hash(stream, user),
                              ngx_chathub_zone_serial(z));
 
@@ -399,22 +410,8 @@ ngx_chathub_member_add(ngx_chathub_zone_t *z, ngx_chathub_key_t *key,
 
     NGX_CHATHUB_POINT("member linked");
 
-    ngx_chathub_slotset_add(&s->slots, z->slot);
-
-    NGX_CHATHUB_POINT("member bit");
-
     z->users[user].members++;
     z->slots[z->slot].held++;
-
-    if (*changed) {
-        ngx_chathub_set(&s->users, s->users + 1);
-
-        name.data = z->users[user].name;
-        name.len = z->users[user].len;
-
-        ngx_chathub_log_put_directed(z, NGX_CHATHUB_REC_JOINED, stream, &name,
-                                     NULL, 0, ring);
-    }
 
     ngx_chathub_stream_copy(z, stream, info);
 
@@ -516,38 +513,53 @@ ngx_chathub_member_unlink(ngx_chathub_zone_t *z, uint32_t i)
 
 
 /*
- * The user's LEFT is written before the membership goes: who dies between
- * leaves a LEFT that is said twice, not one that is never said.
+ * What is said of a user comes before the entry that it is about: the record
+ * is the log's last one if that is left undone, and a repair finds it there.
  */
+
+static void
+ngx_chathub_member_say(ngx_chathub_zone_t *z, ngx_uint_t kind,
+    uint32_t stream, uint32_t user, ngx_chathub_slotset_t *ring)
+{
+    ngx_str_t  name;
+
+    name.data = z->users[user].name;
+    name.len = z->users[user].len;
+
+    ngx_chathub_log_put_directed(z, kind, stream, &name, NULL, 0, ring);
+}
+
 
 static void
 ngx_chathub_member_remove(ngx_chathub_zone_t *z, uint32_t i,
     ngx_uint_t *changed, ngx_chathub_slotset_t *ring)
 {
-    uint32_t                  user;
-    ngx_str_t                 name;
-    ngx_chathub_slot_t       *slot;
     ngx_chathub_stream_t     *s;
     ngx_chathub_member_sh_t  *m;
 
     m = &z->members[i];
     s = &z->streams[m->stream];
-    slot = &z->slots[m->slot];
-    user = m->user;
 
-    *changed = !ngx_chathub_member_more(z, m->stream, user, 1);
+    *changed = !ngx_chathub_member_more(z, m->stream, m->user, 1);
 
     if (*changed) {
-        name.data = z->users[user].name;
-        name.len = z->users[user].len;
-
-        ngx_chathub_log_put_directed(z, NGX_CHATHUB_REC_LEFT, m->stream,
-                                     &name, NULL, 0, ring);
-
         ngx_chathub_set(&s->users, s->users - 1);
+        ngx_chathub_member_say(z, NGX_CHATHUB_REC_LEFT, m->stream, m->user,
+                               ring);
     }
 
-    NGX_CHATHUB_POINT("member left");
+    ngx_chathub_member_drop(z, i);
+}
+
+
+static void
+ngx_chathub_member_drop(ngx_chathub_zone_t *z, uint32_t i)
+{
+    uint32_t             user;
+    ngx_chathub_slot_t  *slot;
+
+    slot = &z->slots[z->members[i].slot];
+    user = z->members[i].user;
 
     ngx_chathub_member_unlink(z, i);
 
@@ -561,6 +573,56 @@ ngx_chathub_member_remove(ngx_chathub_zone_t *z, uint32_t i,
     z->users[user].members--;
 
     ngx_chathub_user_free(z, user);
+}
+
+
+/*
+ * The directed log's last record says that somebody joined who is not there,
+ * or left who still is: what the one who wrote it did not come to.
+ */
+
+void
+ngx_chathub_member_repair(ngx_chathub_zone_t *z, ngx_chathub_rec_sh_t *h)
+{
+    uint32_t                i, user;
+    ngx_str_t               name;
+    ngx_chathub_stream_t   *s;
+    ngx_chathub_slotset_t   ring;
+
+    if (z->tables[NGX_CHATHUB_STREAMS].valid[h->stream] != h->stream_id) {
+        return;
+    }
+
+    s = &z->streams[h->stream];
+
+    name.data = (u_char *) h + sizeof(ngx_chathub_rec_sh_t);
+    name.len = h->user_len;
+
+    user = ngx_chathub_user_lookup(z, &name, ngx_chathub_user_hash(z, &name));
+
+    for (i = (user == NGX_CHATHUB_NONE) ? NGX_CHATHUB_NONE : s->first;
+         i != NGX_CHATHUB_NONE && z->members[i].user != user;
+         i = z->members[i].next)
+    {
+        /* void */
+    }
+
+    if (h->kind == NGX_CHATHUB_REC_JOINED && i == NGX_CHATHUB_NONE) {
+        ngx_memzero(&ring, sizeof(ngx_chathub_slotset_t));
+        ngx_chathub_log_put_directed(z, NGX_CHATHUB_REC_LEFT, h->stream,
+                                     &name, NULL, 0, &ring);
+    }
+
+    if (h->kind == NGX_CHATHUB_REC_LEFT && i != NGX_CHATHUB_NONE) {
+        ngx_chathub_set(&s->users, s->users - 1);
+        ngx_chathub_member_drop(z, i);
+
+        ngx_memzero(&s->slots, sizeof(ngx_chathub_slotset_t));
+
+        for (i = s->first; i != NGX_CHATHUB_NONE; i = z->members[i].next) {
+            ngx_chathub_slotset_add(&s->slots, z->members[i].slot);
+        }
+    }
 }
 
 

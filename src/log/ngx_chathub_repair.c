@@ -23,6 +23,7 @@ static void ngx_chathub_repair_members(ngx_chathub_zone_t *z);
 static void ngx_chathub_repair_counts(ngx_chathub_zone_t *z);
 static void ngx_chathub_repair_addrs(ngx_chathub_zone_t *z);
 static void ngx_chathub_repair_append(ngx_chathub_zone_t *z);
+static void ngx_chathub_repair_directed(ngx_chathub_zone_t *z);
 
 
 void
@@ -45,6 +46,7 @@ ngx_chathub_repair(ngx_chathub_zone_t *z)
 
     ngx_chathub_ids_repair(z);
     ngx_chathub_repair_append(z);
+    ngx_chathub_repair_directed(z);
 
     /* a sweep begins again; what it did is done */
 
@@ -282,5 +284,19 @@ ngx_chathub_repair_append(ngx_chathub_zone_t *z)
 
     if (h->id_len && !ngx_chathub_ids_has(z, h)) {
         ngx_chathub_ids_add(z, h);
+    }
+}
+
+
+static void
+ngx_chathub_repair_directed(ngx_chathub_zone_t *z)
+{
+    ngx_chathub_rec_sh_t  *h;
+
+    h = z->sh->logs[1].last
+        ? ngx_chathub_log_record(&z->directed, z->sh->logs[1].last) : NULL;
+
+    if (h) {
+        ngx_chathub_member_repair(z, h);
     }
 }

@@ -466,6 +466,10 @@ ngx_uint_t ngx_chathub_member_more(ngx_chathub_zone_t *z, uint32_t stream,
 /* into, out of the stream's list */
 void ngx_chathub_member_link(ngx_chathub_zone_t *z, uint32_t i);
 
+/* what the record that was last in the directed log leaves to be done */
+void ngx_chathub_member_repair(ngx_chathub_zone_t *z,
+    ngx_chathub_rec_sh_t *h);
+
 /* What a dead slot left, one entry each.  The member's LEFT is appended where
  * it was the user's last, and *ring gets the room's slots. */
 void ngx_chathub_member_sweep(ngx_chathub_zone_t *z, uint32_t i,
