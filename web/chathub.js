@@ -59,7 +59,7 @@
  *   leave(room)
  *   follow(user, { epoch, seq })   the same for the direct messages of a user,
  *                                  which arrive anyway: resumes them also if
- *                                  none has come yet
+ *                                  none came or went yet
  *
  *   send(room, data, { type, id })          to the members of a room
  *   direct(user, data, { type, id, room })  to one user
@@ -196,17 +196,7 @@ class Stream {
     }
 
     get request() {
-        const data = { ...this.target };
-
-        if (this.seq !== undefined) {
-            data.seq = this.seq;
-
-            if (this.epoch !== undefined) {
-                data.epoch = this.epoch;
-            }
-        }
-
-        return data;
+        return { ...this.target, epoch: this.epoch, seq: this.seq };
     }
 
     get isRoom() {
@@ -215,6 +205,15 @@ class Stream {
 
     has(message) {
         return message.epoch === this.epoch && message.seq <= this.seq;
+    }
+
+    precedes(message) {
+        return message.epoch === this.epoch && message.seq === this.seq + 1;
+    }
+
+    /* the replay has come to its end */
+    get complete() {
+        return this.epoch === this.until.epoch && this.seq >= this.until.seq;
     }
 
     moveTo({ epoch, seq }) {
@@ -375,6 +374,11 @@ export class ChatHub extends EventTarget {
     }
 
     direct(user, data, { type, id, room } = {}) {
+        if (!this.#streams.has('p:' + user)) {
+            /* so that it can be resumed from before the message */
+            this.follow(user).catch(() => {});
+        }
+
         return this.#publish({ id, room, data, type, unicast: true,
                                toUser: user });
     }
@@ -561,10 +565,6 @@ export class ChatHub extends EventTarget {
             this.#failures = 0;
         }
 
-        this.#wait(pause, reason);
-    }
-
-    #wait(pause, reason) {
         clearTimeout(this.#timers.reconnect);
         this.#timers.reconnect = setTimeout(() => this.#open(), pause);
         this.#enter('waiting', { reason, retryIn: Math.round(pause) });
@@ -834,11 +834,14 @@ export class ChatHub extends EventTarget {
         if (stream.isRoom) {
             this.#forget(key, stream, error);
             this.#emit('left', { room: stream.target.room, error });
-            this.#pump();
         } else {
-            this.#releaseAll(stream);
+            /* its messages come all the same */
+            stream.joined = true;
+            this.#release(stream, true);
             stream.settle(null, error);
         }
+
+        this.#pump();
     }
 
     #incoming(message) {
@@ -869,80 +872,61 @@ export class ChatHub extends EventTarget {
     }
 
     #streamOf(message) {
-        if (message.broadcast) {
-            return this.#streams.get('b');
-        }
-
         if (!message.unicast) {
-            return this.#streams.get('r:' + message.room);
+            return this.#streams.get(keyOf(message));
         }
 
         const user = this.other(message);
         const key = 'p:' + user;
-        const stream = this.#streams.get(key) ?? new Stream({ user });
+        let stream = this.#streams.get(key);
 
+        if (stream === undefined) {
+            /* from here on its place is known */
+            stream = new Stream({ user });
+            stream.joined = true;
+        }
+
+        /* as the newest */
         this.#streams.delete(key);
         this.#add(key, stream);
 
         return stream;
     }
 
-    /* Delivers what has everything before it, and all of it when the replay
-     * is over. */
+    /* Delivers what has everything before it, and when the replay is over all
+     * that is held. */
 
-    #release(stream) {
+    #release(stream, over = false) {
         clearTimeout(stream.quiet);
 
-        if (stream.until === null) {
+        if (stream.until === null && !over) {
             return;
         }
 
         const held = [...stream.held.values()].sort((a, b) => a.seq - b.seq);
 
         for (const message of held) {
-            const next = message.epoch === stream.epoch
-                         && message.seq === stream.seq + 1;
-
-            if (!next && !this.#complete(stream)) {
+            if (!over && !stream.complete && !stream.precedes(message)) {
                 break;
             }
 
-            this.#advance(stream, message);
+            stream.held.delete(message.id);
+
+            if (!stream.has(message)) {
+                stream.moveTo(message);
+            }
+
+            this.#deliver(message);
         }
 
-        if (this.#complete(stream)) {
+        if (over || stream.complete) {
             stream.catching = false;
             return;
         }
 
         /* numbers that no message has, or another epoch */
-        stream.quiet = setTimeout(() => this.#releaseAll(stream),
+        stream.quiet = setTimeout(() => this.#release(stream, true),
                                   REPLAY_QUIET);
-    }
-
-    #releaseAll(stream) {
-        const held = [...stream.held.values()].sort((a, b) => a.seq - b.seq);
-
-        stream.catching = false;
-
-        for (const message of held) {
-            this.#advance(stream, message);
-        }
-    }
-
-    #complete(stream) {
-        return stream.epoch === stream.until.epoch
-               && stream.seq >= stream.until.seq;
-    }
-
-    #advance(stream, message) {
-        stream.held.delete(message.id);
-
-        if (!stream.has(message)) {
-            stream.moveTo(message);
-        }
-
-        this.#deliver(message);
     }
 
     #deliver(message) {
@@ -982,8 +966,8 @@ export class ChatHub extends EventTarget {
         });
     }
 
-    /* Sends what may be sent: all but those for rooms that are not yet joined
-     * again. */
+    /* Sends what may be sent: not what belongs to something whose place is not
+     * known yet, or not joined again. */
 
     #pump() {
         if (!this.#ready || this.#timers.pump) {
@@ -1005,11 +989,7 @@ export class ChatHub extends EventTarget {
     }
 
     #mayGo(message) {
-        if (message.broadcast || message.unicast) {
-            return true;
-        }
-
-        const stream = this.#streams.get('r:' + message.room);
+        const stream = this.#streams.get(keyOf(message));
 
         /* without one the server says what is wrong */
         return stream === undefined || stream.joined;
@@ -1072,6 +1052,13 @@ export class ChatHub extends EventTarget {
             entry.resolve(answer);
         }
     }
+}
+
+
+/* of an own message: the stream that it goes to */
+
+function keyOf({ broadcast, unicast, toUser, room }) {
+    return broadcast ? 'b' : unicast ? 'p:' + toUser : 'r:' + room;
 }
 
 

@@ -26,6 +26,8 @@ const BAD = /\[(?:alert|emerg)\]|Sanitizer|runtime error:/;
  *     nginx.port, nginx.prefix, nginx.pid (the master's)
  *     nginx.workers()              pids; new ones after a reload, old ones as
  *                                  long as they live
+ *     await nginx.workerOf(port)   the pid of the worker that has the
+ *                                  connection with that port of its client
  *     await nginx.reload();        until the new workers run
  *     nginx.log()                  what is in the error log
  *     await nginx.stop();          in order; then the error log is checked for
@@ -63,6 +65,14 @@ export class Nginx {
 
     workers() {
         return children(this.pid);
+    }
+
+    workerOf(port) {
+        return until('a worker has the connection', () => {
+            const link = `socket:[${inode(this.port, port)}]`;
+
+            return this.workers().find((pid) => fds(pid).includes(link));
+        });
     }
 
     log() {
@@ -217,6 +227,34 @@ export function children(pid) {
     const list = `/proc/${pid}/task/${pid}/children`;
 
     return fs.readFileSync(list, 'utf8').split(' ').filter(Boolean).map(Number);
+}
+
+
+/* of the server's end of a connection on 127.0.0.1 */
+
+function inode(local, remote) {
+    const end = (port) => '0100007F:'
+                          + port.toString(16).toUpperCase().padStart(4, '0');
+
+    return fs.readFileSync('/proc/net/tcp', 'utf8').split('\n')
+        .map((line) => line.trim().split(/\s+/))
+        .find((f) => f[1] === end(local) && f[2] === end(remote))?.[9];
+}
+
+
+/* what the descriptors of a process stand for */
+
+function fds(pid) {
+    const dir = `/proc/${pid}/fd`;
+
+    return fs.readdirSync(dir).map((fd) => {
+        try {
+            return fs.readlinkSync(`${dir}/${fd}`);
+
+        } catch {
+            return '';          /* closed by now */
+        }
+    });
 }
 
 

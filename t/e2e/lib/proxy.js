@@ -5,13 +5,22 @@
 import net from 'node:net';
 
 
+/* connections tried to get one that is right */
+const TRIES = 500;
+
+
 /*
  * A TCP proxy on a free port of 127.0.0.1, to cut connections that neither of
  * their ends wants to lose:
  *
- *     const proxy = await Proxy.start(port);
+ *     const proxy = await Proxy.start(port, right);
  *
+ *     right               optional: a function that says, given the proxy's
+ *                         own port of a connection to the server, or promises
+ *                         to say, whether that may be used; others are tried
+ *                         till then
  *     proxy.port
+ *     proxy.target        the server's port; others from the next connection on
  *     proxy.cut();        all connections break, new ones are accepted
  *     proxy.down();       they break, and new ones too
  *     proxy.up();         new ones pass again
@@ -21,19 +30,21 @@ import net from 'node:net';
  */
 
 export class Proxy {
+    target;
     #server;
-    #target;
+    #right;
     #pairs = new Set();
     #down = false;
     #muted = false;
 
-    constructor(target) {
-        this.#target = target;
+    constructor(target, right) {
+        this.target = target;
+        this.#right = right ?? (() => true);
         this.#server = net.createServer((client) => this.#accept(client));
     }
 
-    static start(target) {
-        const proxy = new Proxy(target);
+    static start(target, right) {
+        const proxy = new Proxy(target, right);
 
         return new Promise((resolve, reject) => {
             proxy.#server.once('error', reject);
@@ -77,17 +88,54 @@ export class Proxy {
         return new Promise((resolve) => this.#server.close(resolve));
     }
 
-    #accept(client) {
+    async #accept(client) {
+        client.on('error', () => {});
+
         if (this.#down) {
-            client.on('error', () => {});
             client.resetAndDestroy();
             return;
         }
 
-        const server = net.connect(this.#target, '127.0.0.1');
-        const pair = { client, server };
+        client.pause();
 
-        this.#pairs.add(pair);
+        const server = await this.#connect();
+
+        if (server === null || client.destroyed || this.#down) {
+            client.destroy();
+            server?.destroy();
+            return;
+        }
+
+        this.#join(client, server);
+    }
+
+    /* to the server; null: there is none, or none that is right */
+
+    async #connect() {
+        const wrong = [];
+        let server = null;
+
+        while (server === null && wrong.length < TRIES) {
+            const socket = await open(this.target);
+
+            if (socket === null) {
+                break;
+            }
+
+            if (await this.#right(socket.localPort)) {
+                server = socket;
+            } else {
+                wrong.push(socket);
+            }
+        }
+
+        wrong.forEach((socket) => socket.destroy());
+
+        return server;
+    }
+
+    #join(client, server) {
+        const pair = { client, server };
 
         const end = () => {
             this.#pairs.delete(pair);
@@ -95,7 +143,9 @@ export class Proxy {
             server.destroy();
         };
 
-        client.on('error', end).on('close', end);
+        this.#pairs.add(pair);
+
+        client.on('close', end);
         server.on('error', end).on('close', end);
 
         client.pipe(server);
@@ -107,4 +157,14 @@ export class Proxy {
             }
         });
     }
+}
+
+
+function open(port) {
+    return new Promise((resolve) => {
+        const socket = net.connect(port, '127.0.0.1');
+
+        socket.once('connect', () => resolve(socket));
+        socket.once('error', () => resolve(null));
+    });
 }
