@@ -397,7 +397,7 @@ ngx_http_chathub_init_process(ngx_cycle_t *cycle)
 
         /* without memory now, the first client tries again */
 
-        (void) ngx_http_chathub_hub(hub[i]);
+        (void) ngx_http_chathub_hub(hub[i], 1);
     }
 
     return NGX_OK;
@@ -405,9 +405,9 @@ ngx_http_chathub_init_process(ngx_cycle_t *cycle)
 
 
 ngx_chathub_hub_t *
-ngx_http_chathub_hub(ngx_http_chathub_hub_t *hub)
+ngx_http_chathub_hub(ngx_http_chathub_hub_t *hub, ngx_uint_t make)
 {
-    if (hub->life->hub == NULL) {
+    if (hub->life->hub == NULL && make) {
         hub->life->hub = ngx_chathub_hub_create(&hub->conf, hub->cycle);
     }
 

@@ -96,9 +96,10 @@ char *ngx_http_chathub_check_size(ngx_conf_t *cf, void *post, void *data);
 
 /* ngx_http_chathub_module.c */
 
-/* This process's hub, made where it is not there yet.  Worker and single
- * process only.  NULL: no memory. */
-ngx_chathub_hub_t *ngx_http_chathub_hub(ngx_http_chathub_hub_t *hub);
+/* This process's hub, with "make" made where it is not there yet.  Worker and
+ * single process only.  NULL: there is none; no memory. */
+ngx_chathub_hub_t *ngx_http_chathub_hub(ngx_http_chathub_hub_t *hub,
+    ngx_uint_t make);
 
 
 /* ngx_http_chathub_request.c */

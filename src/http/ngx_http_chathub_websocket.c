@@ -65,6 +65,8 @@ static ngx_int_t ngx_http_chathub_websocket_headers(ngx_http_request_t *r,
 static void ngx_http_chathub_websocket_attached(ngx_connection_t *c,
     void *data, u_char *rest, size_t len);
 static void ngx_http_chathub_websocket_aborted(void *data);
+static ngx_uint_t ngx_http_chathub_websocket_lost(
+    ngx_http_chathub_websocket_t *ws);
 static void ngx_http_chathub_websocket_free(ngx_chathub_session_t *s);
 static void ngx_http_chathub_websocket_read(ngx_event_t *rev);
 static ngx_int_t ngx_http_chathub_websocket_recv(
@@ -316,7 +318,7 @@ ngx_http_chathub_websocket_admit(ngx_http_request_t *r, u_char *accept)
                                        &err);
     }
 
-    hub = ngx_http_chathub_hub(front->hub);
+    hub = ngx_http_chathub_hub(front->hub, 1);
 
     if (hub == NULL) {
         return ngx_http_chathub_refuse_text(r, NGX_HTTP_SERVICE_UNAVAILABLE,
@@ -434,20 +436,20 @@ ngx_http_chathub_websocket_attached(ngx_connection_t *c, void *data,
 {
     ngx_http_chathub_websocket_t  *ws = data;
 
+    const char             *reason;
     ngx_chathub_session_t  *s;
 
     s = &ws->session;
-    ws->waits = 0;
 
-    if (s->state == NGX_CHATHUB_SESSION_DEAD) {
+    if (ngx_http_chathub_websocket_lost(ws)
+        || s->state == NGX_CHATHUB_SESSION_DEAD)
+    {
+        ngx_http_chathub_websocket_aborted(ws);
         ngx_http_chathub_close_connection(c);
-
-        if (ws->freed) {
-            ngx_free(ws);
-        }
-
         return;
     }
+
+    ws->waits = 0;
 
     c->data = ws;
     c->read->handler = ngx_http_chathub_websocket_read;
@@ -458,6 +460,12 @@ ngx_http_chathub_websocket_attached(ngx_connection_t *c, void *data,
     {
         ngx_chathub_session_die(s);
         return;
+    }
+
+    /* others were told while this one was on its way */
+
+    if (ngx_chathub_hub_available(s->hub, &reason) != NGX_OK) {
+        ngx_chathub_session_close(s, NGX_HTTP_CHATHUB_WS_AWAY, reason);
     }
 
     if (len || c->read->ready) {
@@ -478,12 +486,30 @@ ngx_http_chathub_websocket_aborted(void *data)
 
     ws->waits = 0;
 
-    if (ws->freed) {
+    if (ws->freed || ngx_http_chathub_websocket_lost(ws)) {
         ngx_free(ws);
         return;
     }
 
     ngx_chathub_session_die(&ws->session);
+}
+
+
+/*
+ * The hub is gone, and with it what the session was in: in a single process,
+ * where a reload dropped it while the connection was in its request.
+ */
+
+static ngx_uint_t
+ngx_http_chathub_websocket_lost(ngx_http_chathub_websocket_t *ws)
+{
+    ngx_http_chathub_loc_conf_t  *hlcf;
+
+    hlcf = (ngx_http_chathub_loc_conf_t *)
+               ((u_char *) ws->session.policy
+                - offsetof(ngx_http_chathub_loc_conf_t, policy));
+
+    return ngx_http_chathub_hub(hlcf->front->hub, 0) != ws->session.hub;
 }
 
 
