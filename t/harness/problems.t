@@ -87,10 +87,17 @@ my $kill = <<'EOF';
 --- init
 my ($master) = do { local @ARGV = Test::Nginx::Socket::server_root()
                                   . '/logs/nginx.pid'; <> };
-my @workers = Test::Nginx::Socket::Server::children($master + 0);
-kill 9, $workers[0];
+$master += 0;
+my $worker;
+until ($worker) {
+    ($worker) = map { m{(\d+)} } grep {
+        local @ARGV = ($_);
+        (eval { <> } // '') =~ / \(nginx\) \S $master /;
+    } glob '/proc/[0-9]*/stat';
+}
+kill 9, $worker;
 select undef, undef, undef, 0.01
-    while Test::Nginx::Socket::Server::is_running($workers[0]);
+    while Test::Nginx::Socket::Server::is_running($worker);
 EOF
 
 $run = run_blocks("$block$kill", setup => 'master_on();');
@@ -102,7 +109,6 @@ my $die = <<'EOF';
 --- init
 my ($pid) = do { local @ARGV = Test::Nginx::Socket::server_root()
                                . '/logs/nginx.pid'; <> };
-add_test_cleanup_handler(sub { 1 });
 $main::pid = $pid + 0;
 EOF
 

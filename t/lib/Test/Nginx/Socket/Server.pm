@@ -491,8 +491,9 @@ sub fetch_version {
 }
 
 
-# Stops nginx and sees that it is gone, its workers too.  What does not go is
-# killed, and counted as a problem.
+# Stops nginx and sees that it is gone; a master goes after its workers.  What
+# does not go is killed, and counted as a problem.  nginx leads a process group
+# of its own.
 
 sub stop {
     my ($self) = @_;
@@ -500,12 +501,12 @@ sub stop {
     return if !$self->{running};
 
     my $pid = $self->{pid};
-    my @family = ($pid, children($pid));
 
     $self->{running} = 0;
 
     if (!is_running($pid)) {
         push @{ $self->{gone} }, "nginx (pid $pid) was gone before its stop";
+        kill 'KILL', -$pid;
     }
 
     kill $ENV{TEST_NGINX_FAST_SHUTDOWN} ? 'TERM' : 'QUIT', $pid;
@@ -513,15 +514,15 @@ sub stop {
     my $end = time + $LIMIT;
     my $patience = time + $LIMIT / 2;
 
-    while (my @left = grep { is_running($_) } @family) {
+    while (is_running($pid)) {
         if (time > $end) {
-            push @{ $self->{gone} }, "nginx (pid @left) did not stop";
-            kill 'KILL', @left;
+            push @{ $self->{gone} }, "nginx (pid $pid) did not stop";
+            kill 'KILL', -$pid;
             last;
         }
 
         if (time > $patience) {
-            push @{ $self->{gone} }, "nginx (pid @left) did not quit";
+            push @{ $self->{gone} }, "nginx (pid $pid) did not quit";
             kill 'TERM', $pid;
             $patience = $end + 1;
         }
@@ -529,29 +530,13 @@ sub stop {
         sleep 0.005;
     }
 
-    while (grep { is_running($_) } @family) {
+    while (is_running($pid)) {
         sleep 0.005;
     }
 
     unlink $self->{pid_file};
 
     return;
-}
-
-
-sub children {
-    my ($parent) = @_;
-
-    my @children;
-
-    for my $stat (glob '/proc/[0-9]*/stat') {
-        my ($pid, $ppid) = (eval { read_file($stat) } // '')
-                           =~ /\A(\d+) \(.*\) \S (\d+) /s;
-
-        push @children, $pid if defined $ppid && $ppid == $parent;
-    }
-
-    return @children;
 }
 
 
