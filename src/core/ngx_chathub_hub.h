@@ -11,6 +11,7 @@
 #include "ngx_chathub.h"
 #include "ngx_chathub_session.h"
 #include "ngx_chathub_json.h"
+#include "ngx_chathub_store.h"
 
 
 /* a hub's configuration; the module fills it in, it outlives the hub */
@@ -21,6 +22,7 @@ typedef struct {
     size_t                       zone_size;
     ngx_uint_t                   replay;      /* messages at most */
     ngx_msec_t                   dedupe_window;
+    const ngx_chathub_store_t   *store;
     ngx_uint_t                   workers;     /* worker_processes */
     ngx_msec_t                   drain;       /* the longest of its
                                                  locations' */

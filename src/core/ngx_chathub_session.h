@@ -76,6 +76,7 @@ typedef struct {
 
 
 typedef struct ngx_chathub_user_local_s  ngx_chathub_user_t;
+typedef struct ngx_chathub_catchup_s  ngx_chathub_catchup_t;
 
 typedef enum {
     NGX_CHATHUB_SESSION_NEW = 0,              /* admitted, not yet started */
@@ -103,6 +104,7 @@ struct ngx_chathub_session_s {
     ngx_queue_t                  user_queue;
     ngx_chathub_place_t          everybody;
     ngx_chathub_member_t        *members;     /* joined rooms */
+    ngx_chathub_catchup_t       *catchups;    /* replays under way */
     uint64_t                     number;      /* in the hub's life here */
 
     ngx_chathub_queued_t        *out;         /* send queue, oldest first */
@@ -119,6 +121,7 @@ struct ngx_chathub_session_s {
     ngx_msec_t                   rate_last;
     uint32_t                     rate_excess; /* 1 is 0.001 event */
     uint32_t                     nrooms;
+    uint32_t                     refs;        /* publishes under way */
     uint32_t                     state;       /* ngx_chathub_session_e */
     unsigned                     guest:1;
     unsigned                     flushing:1;  /* in the hub's list */

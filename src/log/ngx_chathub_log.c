@@ -513,6 +513,8 @@ ngx_chathub_log_head_of(ngx_chathub_log_t *l, uint64_t position,
     ngx_memcpy(h, l->start + position % l->size, left);
     ngx_chathub_fence_read();
 
+    NGX_CHATHUB_POINT("log read");
+
     if (position < ngx_chathub_get(&sh->tail)) {
         return NGX_DECLINED;
     }

@@ -1,0 +1,484 @@
+
+/*
+ * Copyright (C) ChatHub contributors
+ */
+
+
+/*
+ * The rooms that there are, as this worker knows them: a copy of the names in
+ * the zone's table, brought up to date when the table's version has moved.
+ */
+
+
+#include "ngx_chathub_core.h"
+
+
+#define NGX_CHATHUB_DIRECTORY_TIME  100   /* ms between two scans, and 1 ms
+                                             more for each 10 rooms */
+
+
+static void ngx_chathub_directory_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+static ngx_int_t ngx_chathub_directory_compare(ngx_str_t *one,
+    ngx_str_t *two);
+static ngx_chathub_listed_t *ngx_chathub_directory_find(
+    ngx_chathub_hub_t *hub, ngx_str_t *name);
+static ngx_int_t ngx_chathub_directory_add(ngx_chathub_hub_t *hub,
+    ngx_chathub_stream_info_t *info, ngx_array_t *added);
+static void ngx_chathub_directory_remove(ngx_chathub_hub_t *hub,
+    ngx_chathub_listed_t *r);
+static void ngx_chathub_directory_forget(ngx_chathub_hub_t *hub);
+static void ngx_chathub_directory_tell(ngx_chathub_hub_t *hub,
+    ngx_pool_t *pool, ngx_array_t *added, ngx_array_t *removed);
+
+
+void
+ngx_chathub_directory_init(ngx_chathub_hub_t *hub)
+{
+    ngx_rbtree_init(&hub->listed, &hub->listed_sentinel,
+                    ngx_chathub_directory_insert);
+    ngx_queue_init(&hub->listed_queue);
+
+    hub->listed_version = (uint64_t) -1;
+    hub->listed_time = ngx_current_msec;
+}
+
+
+void
+ngx_chathub_directory_free(ngx_chathub_hub_t *hub)
+{
+    ngx_queue_t           *q;
+    ngx_chathub_listed_t  *r;
+
+    while (!ngx_queue_empty(&hub->listed_queue)) {
+        q = ngx_queue_head(&hub->listed_queue);
+        r = ngx_queue_data(q, ngx_chathub_listed_t, queue);
+        ngx_chathub_directory_remove(hub, r);
+    }
+
+    ngx_chathub_directory_forget(hub);
+}
+
+
+static void
+ngx_chathub_directory_insert(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
+    ngx_rbtree_node_t *sentinel)
+{
+    ngx_rbtree_node_t     **p;
+    ngx_chathub_listed_t   *n, *t;
+
+    n = ngx_rbtree_data(node, ngx_chathub_listed_t, node);
+
+    for ( ;; ) {
+        t = ngx_rbtree_data(temp, ngx_chathub_listed_t, node);
+
+        p = (ngx_chathub_directory_compare(&n->name, &t->name) < 0)
+            ? &temp->left : &temp->right;
+
+        if (*p == sentinel) {
+            break;
+        }
+
+        temp = *p;
+    }
+
+    *p = node;
+    node->parent = temp;
+    node->left = sentinel;
+    node->right = sentinel;
+    ngx_rbt_red(node);
+}
+
+
+/* by bytes; a name comes before those that it begins */
+
+static ngx_int_t
+ngx_chathub_directory_compare(ngx_str_t *one, ngx_str_t *two)
+{
+    return ngx_memn2cmp(one->data, two->data, one->len, two->len);
+}
+
+
+static ngx_chathub_listed_t *
+ngx_chathub_directory_find(ngx_chathub_hub_t *hub, ngx_str_t *name)
+{
+    ngx_int_t              rc;
+    ngx_rbtree_node_t     *node;
+    ngx_chathub_listed_t  *r;
+
+    node = hub->listed.root;
+
+    while (node != &hub->listed_sentinel) {
+        r = ngx_rbtree_data(node, ngx_chathub_listed_t, node);
+
+        rc = ngx_chathub_directory_compare(name, &r->name);
+
+        if (rc == 0) {
+            return r;
+        }
+
+        node = (rc < 0) ? node->left : node->right;
+    }
+
+    return NULL;
+}
+
+
+ngx_chathub_listed_t *
+ngx_chathub_directory_next(ngx_chathub_hub_t *hub, ngx_str_t *prefix,
+    ngx_str_t *after)
+{
+    ngx_uint_t             behind;
+    ngx_rbtree_node_t     *node;
+    ngx_chathub_listed_t  *r, *found;
+
+    found = NULL;
+    node = hub->listed.root;
+
+    while (node != &hub->listed_sentinel) {
+        r = ngx_rbtree_data(node, ngx_chathub_listed_t, node);
+
+        behind = ngx_chathub_directory_compare(&r->name, prefix) >= 0
+                 && (after->len == 0
+                     || ngx_chathub_directory_compare(&r->name, after) > 0);
+
+        if (behind) {
+            found = r;
+            node = node->left;
+
+        } else {
+            node = node->right;
+        }
+    }
+
+    if (found && (found->name.len < prefix->len
+                  || ngx_memcmp(found->name.data, prefix->data, prefix->len)
+                     != 0))
+    {
+        return NULL;
+    }
+
+    return found;
+}
+
+
+void
+ngx_chathub_directory_scan(ngx_chathub_hub_t *hub, ngx_uint_t now)
+{
+    uint32_t                    i;
+    uint64_t                    version;
+    ngx_msec_t                  pause;
+    ngx_str_t                  *name;
+    ngx_pool_t                 *pool;
+    ngx_queue_t                *q, *next;
+    ngx_array_t                 added, removed;
+    ngx_chathub_listed_t       *r;
+    ngx_chathub_stream_info_t   info;
+
+    version = ngx_chathub_stream_version(&hub->zone);
+
+    if (version == hub->listed_version) {
+        return;
+    }
+
+    pause = NGX_CHATHUB_DIRECTORY_TIME + hub->nlisted / 10;
+
+    if (!now && ngx_current_msec - hub->listed_time < pause) {
+        return;
+    }
+
+    pool = ngx_create_pool(4096, hub->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    if (ngx_array_init(&added, pool, 16, sizeof(ngx_str_t)) != NGX_OK
+        || ngx_array_init(&removed, pool, 16, sizeof(ngx_str_t)) != NGX_OK)
+    {
+        goto done;
+    }
+
+    hub->listed_mark++;
+
+    for (i = 0;
+         ngx_chathub_stream_next_room(&hub->zone, &i, &info) == NGX_OK;
+         /* void */ )
+    {
+        if (ngx_chathub_directory_add(hub, &info, &added) != NGX_OK) {
+
+            /* no memory: the version stays the old one, so it comes again */
+
+            ngx_chathub_directory_tell(hub, pool, &added, &removed);
+            goto done;
+        }
+    }
+
+    for (q = ngx_queue_head(&hub->listed_queue);
+         q != ngx_queue_sentinel(&hub->listed_queue);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        r = ngx_queue_data(q, ngx_chathub_listed_t, queue);
+
+        if (r->mark == hub->listed_mark) {
+            continue;
+        }
+
+        name = ngx_array_push(&removed);
+
+        if (name) {
+            name->len = r->name.len;
+            name->data = ngx_pstrdup(pool, &r->name);
+        }
+
+        if (name == NULL || name->data == NULL) {
+            removed.nelts -= (name != NULL);
+            goto done;
+        }
+
+        ngx_chathub_directory_remove(hub, r);
+    }
+
+    hub->listed_version = version;
+
+    ngx_chathub_directory_tell(hub, pool, &added, &removed);
+
+done:
+
+    hub->listed_time = ngx_current_msec;
+
+    ngx_destroy_pool(pool);
+}
+
+
+static ngx_int_t
+ngx_chathub_directory_add(ngx_chathub_hub_t *hub,
+    ngx_chathub_stream_info_t *info, ngx_array_t *added)
+{
+    ngx_str_t              name, *s;
+    ngx_queue_t           *q;
+    ngx_chathub_listed_t  *r, *older;
+
+    name.data = info->name;
+    name.len = info->name_len;
+
+    r = ngx_chathub_directory_find(hub, &name);
+
+    if (r) {
+        r->mark = hub->listed_mark;
+        r->stream = info->stream;
+        r->stream_id = info->stream_id;
+        return NGX_OK;
+    }
+
+    r = ngx_alloc(sizeof(ngx_chathub_listed_t) + name.len, hub->log);
+    if (r == NULL) {
+        return NGX_ERROR;
+    }
+
+    s = ngx_array_push(added);
+    if (s == NULL) {
+        ngx_free(r);
+        return NGX_ERROR;
+    }
+
+    r->stream = info->stream;
+    r->stream_id = info->stream_id;
+    r->mark = hub->listed_mark;
+    r->name.len = name.len;
+    r->name.data = (u_char *) (r + 1);
+    ngx_memcpy(r->name.data, name.data, name.len);
+
+    *s = r->name;
+
+    ngx_rbtree_insert(&hub->listed, &r->node);
+
+    /* ids grow, so the oldest rooms come first; the table's order is another */
+
+    for (q = ngx_queue_last(&hub->listed_queue);
+         q != ngx_queue_sentinel(&hub->listed_queue);
+         q = ngx_queue_prev(q))
+    {
+        older = ngx_queue_data(q, ngx_chathub_listed_t, queue);
+
+        if (older->stream_id < r->stream_id) {
+            break;
+        }
+    }
+
+    ngx_queue_insert_after(q, &r->queue);
+    hub->nlisted++;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_chathub_directory_remove(ngx_chathub_hub_t *hub, ngx_chathub_listed_t *r)
+{
+    ngx_rbtree_delete(&hub->listed, &r->node);
+    ngx_queue_remove(&r->queue);
+    hub->nlisted--;
+    ngx_free(r);
+}
+
+
+/* what newcomers are told is made anew when the next one comes */
+
+static void
+ngx_chathub_directory_forget(ngx_chathub_hub_t *hub)
+{
+    if (hub->listed_chunk) {
+        ngx_chathub_chunk_unref(hub->listed_chunk);
+        hub->listed_chunk = NULL;
+    }
+}
+
+
+/* {"added":[…],"removed":[…]} to everybody, in parts of 1000 names */
+
+static void
+ngx_chathub_directory_tell(ngx_chathub_hub_t *hub, ngx_pool_t *pool,
+    ngx_array_t *added, ngx_array_t *removed)
+{
+    u_char      *p;
+    ngx_str_t    data, *a, *r;
+    ngx_uint_t   i, j, na, nr;
+
+    if (added->nelts || removed->nelts) {
+        ngx_chathub_directory_forget(hub);
+    }
+
+    a = added->elts;
+    r = removed->elts;
+
+    for (i = 0, j = 0; i < added->nelts || j < removed->nelts; /* void */ ) {
+
+        na = ngx_min(added->nelts - i, NGX_CHATHUB_NAMES_MAX);
+        nr = ngx_min(removed->nelts - j, NGX_CHATHUB_NAMES_MAX);
+
+        p = ngx_palloc(pool, sizeof("{\"added\":,\"removed\":}")
+                             + ngx_chathub_json_names_size(a + i, na)
+                             + ngx_chathub_json_names_size(r + j, nr));
+        if (p == NULL) {
+            return;
+        }
+
+        data.data = p;
+
+        *p++ = '{';
+
+        if (na) {
+            p = ngx_cpymem(p, "\"added\":", sizeof("\"added\":") - 1);
+            p = ngx_chathub_json_names(p, a + i, na);
+        }
+
+        if (na && nr) {
+            *p++ = ',';
+        }
+
+        if (nr) {
+            p = ngx_cpymem(p, "\"removed\":", sizeof("\"removed\":") - 1);
+            p = ngx_chathub_json_names(p, r + j, nr);
+        }
+
+        *p++ = '}';
+
+        data.len = p - data.data;
+
+        (void) ngx_chathub_group_event(&hub->everybody, NGX_CHATHUB_OUT_ROOM,
+                                       &data, 0);
+        i += na;
+        j += nr;
+    }
+}
+
+
+/* the newest 1000 rooms, newest first, for one who has just come */
+
+void
+ngx_chathub_directory_greet(ngx_chathub_session_t *s)
+{
+    size_t                 size;
+    u_char                *p;
+    ngx_str_t              data, *names;
+    ngx_uint_t             n;
+    ngx_pool_t            *pool;
+    ngx_queue_t           *q;
+    ngx_chathub_hub_t     *hub;
+    ngx_chathub_chunk_t   *chunk;
+    ngx_chathub_listed_t  *r;
+
+    hub = s->hub;
+
+    if (hub->listed_chunk && hub->listed_codec == s->codec) {
+        ngx_chathub_session_send(s, hub->listed_chunk, 0);
+        return;
+    }
+
+    pool = ngx_create_pool(4096, hub->log);
+    if (pool == NULL) {
+        goto failed;
+    }
+
+    n = ngx_min(hub->nlisted, NGX_CHATHUB_NAMES_MAX);
+
+    names = ngx_palloc(pool, (n + 1) * sizeof(ngx_str_t));
+    if (names == NULL) {
+        goto failed;
+    }
+
+    for (n = 0, q = ngx_queue_last(&hub->listed_queue);
+         q != ngx_queue_sentinel(&hub->listed_queue)
+         && n < NGX_CHATHUB_NAMES_MAX;
+         q = ngx_queue_prev(q))
+    {
+        r = ngx_queue_data(q, ngx_chathub_listed_t, queue);
+        names[n++] = r->name;
+    }
+
+    p = ngx_palloc(pool, sizeof("{\"added\":}")
+                         + ngx_chathub_json_names_size(names, n));
+    if (p == NULL) {
+        goto failed;
+    }
+
+    data.data = p;
+
+    p = ngx_cpymem(p, "{\"added\":", sizeof("{\"added\":") - 1);
+    p = ngx_chathub_json_names(p, names, n);
+    *p++ = '}';
+
+    data.len = p - data.data;
+
+    size = s->codec->event_size(NGX_CHATHUB_OUT_ROOM, NGX_CHATHUB_NO_REF,
+                                data.len);
+
+    chunk = ngx_chathub_chunk_create(size, hub->log);
+    if (chunk == NULL) {
+        goto failed;
+    }
+
+    p = s->codec->event(chunk->data, NGX_CHATHUB_OUT_ROOM, NGX_CHATHUB_NO_REF,
+                        &data);
+    chunk->size = p - chunk->data;
+
+    ngx_chathub_directory_forget(hub);
+
+    hub->listed_chunk = chunk;
+    hub->listed_codec = s->codec;
+
+    ngx_chathub_session_send(s, chunk, 0);
+
+    ngx_destroy_pool(pool);
+
+    return;
+
+failed:
+
+    if (pool) {
+        ngx_destroy_pool(pool);
+    }
+
+    ngx_chathub_session_close(s, 1011, "no memory");
+}

@@ -1,0 +1,338 @@
+
+/*
+ * Copyright (C) ChatHub contributors
+ */
+
+
+/*
+ * What the members of a room are told of each other: who came and went, at
+ * most once a second, and who types.
+ */
+
+
+#include "ngx_chathub_core.h"
+
+
+#define NGX_CHATHUB_PRESENCE_TIME  1000
+
+
+typedef struct {
+    ngx_str_node_t  sn;
+    ngx_int_t       change;     /* 1: joined, -1: left, 0: both */
+} ngx_chathub_delta_t;
+
+
+static void ngx_chathub_presence_wait(ngx_chathub_room_t *room);
+static ngx_int_t ngx_chathub_presence_tell(ngx_chathub_room_t *room);
+static u_char *ngx_chathub_presence_names(u_char *p, ngx_chathub_room_t *room,
+    ngx_int_t change);
+static void ngx_chathub_typing_tell(ngx_chathub_member_t *m,
+    ngx_uint_t typing);
+
+
+void
+ngx_chathub_presence_record(ngx_chathub_room_t *room,
+    ngx_chathub_record_t *rec)
+{
+    uint32_t              hash;
+    ngx_int_t             change;
+    ngx_chathub_hub_t    *hub;
+    ngx_chathub_delta_t  *d;
+
+    hub = room->group.hub;
+
+    if (room->delta == NULL) {
+        room->delta = ngx_create_pool(1024, hub->log);
+        if (room->delta == NULL) {
+            return;
+        }
+
+        room->nnames = 0;
+        ngx_rbtree_init(&room->names, &room->sentinel,
+                        ngx_str_rbtree_insert_value);
+    }
+
+    ngx_chathub_presence_wait(room);
+
+    change = (rec->kind == NGX_CHATHUB_REC_JOINED) ? 1 : -1;
+    hash = ngx_crc32_long(rec->user.data, rec->user.len);
+
+    d = (ngx_chathub_delta_t *) ngx_str_rbtree_lookup(&room->names,
+                                                      &rec->user, hash);
+    if (d) {
+
+        /* a change and its opposite are none; the later of two that are
+         * alike (a record was lost) stands */
+
+        d->change = (d->change == -change) ? 0 : change;
+        return;
+    }
+
+    if (room->nnames == NGX_CHATHUB_NAMES_MAX) {
+        return;
+    }
+
+    d = ngx_palloc(room->delta, sizeof(ngx_chathub_delta_t));
+    if (d == NULL) {
+        return;
+    }
+
+    d->sn.str.len = rec->user.len;
+    d->sn.str.data = ngx_pstrdup(room->delta, &rec->user);
+    if (d->sn.str.data == NULL) {
+        return;
+    }
+
+    d->sn.node.key = hash;
+    d->change = change;
+
+    ngx_rbtree_insert(&room->names, &d->sn.node);
+    room->nnames++;
+}
+
+
+void
+ngx_chathub_presence_stale(ngx_chathub_room_t *room)
+{
+    ngx_chathub_presence_wait(room);
+}
+
+
+static void
+ngx_chathub_presence_wait(ngx_chathub_room_t *room)
+{
+    if (!room->waits) {
+        room->waits = 1;
+        ngx_queue_insert_tail(&room->group.hub->presence, &room->presence);
+    }
+}
+
+
+void
+ngx_chathub_presence_forget(ngx_chathub_room_t *room)
+{
+    if (room->waits) {
+        ngx_queue_remove(&room->presence);
+        room->waits = 0;
+    }
+
+    if (room->delta) {
+        ngx_destroy_pool(room->delta);
+        room->delta = NULL;
+    }
+}
+
+
+void
+ngx_chathub_presence_tick(ngx_chathub_hub_t *hub)
+{
+    ngx_queue_t           *q, *next;
+    ngx_chathub_room_t    *room;
+    ngx_chathub_member_t  *m;
+
+    for (q = ngx_queue_head(&hub->presence);
+         q != ngx_queue_sentinel(&hub->presence);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        room = ngx_queue_data(q, ngx_chathub_room_t, presence);
+
+        if (ngx_current_msec - room->told < NGX_CHATHUB_PRESENCE_TIME) {
+            continue;
+        }
+
+        if (ngx_chathub_presence_tell(room) == NGX_OK) {
+            room->told = ngx_current_msec;
+            ngx_chathub_presence_forget(room);
+        }
+    }
+
+    while (!ngx_queue_empty(&hub->typing)) {
+        q = ngx_queue_head(&hub->typing);
+        m = ngx_queue_data(q, ngx_chathub_member_t, typing);
+
+        if ((ngx_msec_int_t) (m->typing_end - ngx_current_msec) > 0) {
+            break;
+        }
+
+        ngx_chathub_typing_set(m, 0);
+    }
+}
+
+
+/* {"room":…,"joined":[…],"left":[…],"count":N} */
+
+static ngx_int_t
+ngx_chathub_presence_tell(ngx_chathub_room_t *room)
+{
+    u_char                     *p;
+    size_t                      size;
+    ngx_int_t                   rc;
+    ngx_str_t                   data;
+    ngx_chathub_hub_t          *hub;
+    ngx_rbtree_node_t          *node;
+    ngx_chathub_delta_t        *d;
+    ngx_chathub_stream_info_t   info;
+
+    hub = room->group.hub;
+
+    if (ngx_chathub_stream_get(&hub->zone, room->stream,
+                               room->stream_id, &info)
+        != NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    size = sizeof("{\"room\":,\"joined\":[],\"left\":[],\"count\":}")
+           + NGX_INT_T_LEN + ngx_chathub_json_string_size(&room->name);
+
+    if (room->delta && room->names.root != &room->sentinel) {
+
+        for (node = ngx_rbtree_min(room->names.root, &room->sentinel);
+             node;
+             node = ngx_rbtree_next(&room->names, node))
+        {
+            d = (ngx_chathub_delta_t *) node;
+            size += ngx_chathub_json_string_size(&d->sn.str) + 1;
+        }
+    }
+
+    data.data = ngx_alloc(size, hub->log);
+    if (data.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(data.data, "{\"room\":", sizeof("{\"room\":") - 1);
+    p = ngx_chathub_json_string(p, &room->name);
+    p = ngx_cpymem(p, ",\"joined\":[", sizeof(",\"joined\":[") - 1);
+    p = ngx_chathub_presence_names(p, room, 1);
+    p = ngx_cpymem(p, "],\"left\":[", sizeof("],\"left\":[") - 1);
+    p = ngx_chathub_presence_names(p, room, -1);
+    p = ngx_sprintf(p, "],\"count\":%ui}", info.users);
+
+    data.len = p - data.data;
+
+    rc = ngx_chathub_room_event(room, NGX_CHATHUB_OUT_ROOMUSERS, &data, 0);
+
+    ngx_free(data.data);
+
+    return rc;
+}
+
+
+static u_char *
+ngx_chathub_presence_names(u_char *p, ngx_chathub_room_t *room,
+    ngx_int_t change)
+{
+    u_char               *start;
+    ngx_rbtree_node_t    *node;
+    ngx_chathub_delta_t  *d;
+
+    if (room->delta == NULL || room->names.root == &room->sentinel) {
+        return p;
+    }
+
+    start = p;
+
+    for (node = ngx_rbtree_min(room->names.root, &room->sentinel);
+         node;
+         node = ngx_rbtree_next(&room->names, node))
+    {
+        d = (ngx_chathub_delta_t *) node;
+
+        if (d->change != change) {
+            continue;
+        }
+
+        if (p != start) {
+            *p++ = ',';
+        }
+
+        p = ngx_chathub_json_string(p, &d->sn.str);
+    }
+
+    return p;
+}
+
+
+/* Typing. */
+
+
+void
+ngx_chathub_typing_set(ngx_chathub_member_t *m, ngx_uint_t typing)
+{
+    ngx_uint_t          was;
+    ngx_chathub_hub_t  *hub;
+
+    was = (m->typing_end != 0);
+
+    if (was) {
+        ngx_queue_remove(&m->typing);
+        m->typing_end = 0;
+    }
+
+    if (typing) {
+        hub = m->room->group.hub;
+
+        m->typing_end = ngx_current_msec + NGX_CHATHUB_TYPING_TIME;
+        m->typing_end += (m->typing_end == 0);
+
+        ngx_queue_insert_tail(&hub->typing, &m->typing);
+    }
+
+    if (was != typing) {
+        ngx_chathub_typing_tell(m, typing);
+    }
+}
+
+
+/* ephemeral: where the log cannot be had nobody learns of it */
+
+static void
+ngx_chathub_typing_tell(ngx_chathub_member_t *m, ngx_uint_t typing)
+{
+    ngx_str_t               body;
+    ngx_chathub_hub_t      *hub;
+    ngx_chathub_room_t     *room;
+    ngx_chathub_slotset_t   ring;
+
+    room = m->room;
+    hub = room->group.hub;
+
+    body.data = (u_char *) (typing ? "1" : "0");
+    body.len = 1;
+
+    if (ngx_chathub_log_direct(&hub->zone, NGX_CHATHUB_REC_TYPING,
+                               room->stream, room->stream_id,
+                               &m->place.session->user->sn.str, &body,
+                               m->place.session->number, &ring)
+        == NGX_OK)
+    {
+        ngx_chathub_wake(&hub->zone, &ring);
+        ngx_chathub_hub_read(hub);
+    }
+}
+
+
+void
+ngx_chathub_typing_record(ngx_chathub_room_t *room, ngx_chathub_record_t *rec)
+{
+    u_char     buf[2 * NGX_CHATHUB_NAME_MAX * 6 + 64], *p;
+    ngx_str_t  data;
+
+    p = ngx_cpymem(buf, "{\"room\":", sizeof("{\"room\":") - 1);
+    p = ngx_chathub_json_string(p, &room->name);
+    p = ngx_cpymem(p, ",\"user\":", sizeof(",\"user\":") - 1);
+    p = ngx_chathub_json_string(p, &rec->user);
+    p = ngx_sprintf(p, ",\"typing\":%s}",
+                    (rec->body.len == 1 && rec->body.data[0] == '1')
+                    ? "true" : "false");
+
+    data.data = buf;
+    data.len = p - buf;
+
+    /* dropped where the batch is full */
+
+    (void) ngx_chathub_room_event(room, NGX_CHATHUB_OUT_TYPING, &data,
+                                  rec->session);
+}
