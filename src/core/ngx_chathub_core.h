@@ -261,8 +261,6 @@ struct ngx_chathub_hub_s {
 
 /* ngx_chathub_hub.c */
 
-/* posts the reader of the logs for this turn of the event loop */
-void ngx_chathub_hub_read(ngx_chathub_hub_t *hub);
 
 /* does it, or remembers a copy and does it later; never fails */
 void ngx_chathub_hub_undo(ngx_chathub_hub_t *hub, ngx_chathub_undo_t *undo);
@@ -271,7 +269,13 @@ void ngx_chathub_hub_undo(ngx_chathub_hub_t *hub, ngx_chathub_undo_t *undo);
 void ngx_chathub_hub_left(ngx_chathub_hub_t *hub, ngx_chathub_room_t *room,
     uint32_t user);
 
-/* ngx_chathub_session.c */
+/* ngx_chathub_reader.c */
+
+/* has the logs read in this turn of the event loop */
+void ngx_chathub_reader_post(ngx_chathub_hub_t *hub);
+void ngx_chathub_reader_handler(ngx_event_t *ev);
+
+/* ngx_chathub_output.c */
 
 ngx_chathub_chunk_t *ngx_chathub_chunk_create(size_t capacity, ngx_log_t *log);
 void ngx_chathub_chunk_unref(ngx_chathub_chunk_t *chunk);
@@ -288,6 +292,14 @@ void ngx_chathub_session_message(ngx_chathub_session_t *s,
     ngx_chathub_record_t *rec, ngx_chathub_chunk_t **shared);
 
 void ngx_chathub_session_flush(ngx_chathub_session_t *s);
+void ngx_chathub_session_write_handler(ngx_event_t *wev);
+void ngx_chathub_session_drop_queue(ngx_chathub_session_t *s,
+    ngx_uint_t keep_partial);
+
+/* ngx_chathub_session.c */
+
+/* takes it out of its rooms and replays; it is heard no more */
+void ngx_chathub_session_leave(ngx_chathub_session_t *s);
 void ngx_chathub_session_wait(ngx_chathub_session_t *s, ngx_msec_t delay);
 void ngx_chathub_session_tick(ngx_chathub_session_t *s);
 void ngx_chathub_session_reap(ngx_chathub_hub_t *hub);

@@ -26,18 +26,6 @@ static ngx_int_t ngx_chathub_hub_listen(ngx_chathub_hub_t *hub);
 static void ngx_chathub_hub_detach(ngx_chathub_hub_t *hub);
 static void ngx_chathub_hub_free(ngx_chathub_hub_t *hub);
 static void ngx_chathub_hub_bell_handler(ngx_event_t *rev);
-static void ngx_chathub_hub_read_handler(ngx_event_t *ev);
-static ngx_int_t ngx_chathub_hub_read_messages(ngx_chathub_hub_t *hub);
-static ngx_int_t ngx_chathub_hub_read_directed(ngx_chathub_hub_t *hub);
-static ngx_uint_t ngx_chathub_hub_want(void *data, ngx_chathub_record_t *rec);
-static ngx_uint_t ngx_chathub_hub_want_directed(void *data,
-    ngx_chathub_record_t *rec);
-static ngx_int_t ngx_chathub_hub_deliver(ngx_chathub_hub_t *hub,
-    ngx_chathub_record_t *rec);
-static void ngx_chathub_hub_deliver_pair(ngx_chathub_hub_t *hub,
-    ngx_chathub_record_t *rec);
-static void ngx_chathub_hub_lapped(ngx_chathub_hub_t *hub);
-static void ngx_chathub_hub_lapped_directed(ngx_chathub_hub_t *hub);
 static void ngx_chathub_hub_flush_handler(ngx_event_t *ev);
 static void ngx_chathub_hub_hot_handler(ngx_event_t *ev);
 static void ngx_chathub_hub_reap_handler(ngx_event_t *ev);
@@ -140,7 +128,7 @@ ngx_chathub_hub_create(ngx_chathub_hub_conf_t *conf, ngx_cycle_t *cycle)
     hub->ticked = ngx_current_msec;
 
     hub->tick.handler = ngx_chathub_hub_tick_handler;
-    hub->read.handler = ngx_chathub_hub_read_handler;
+    hub->read.handler = ngx_chathub_reader_handler;
     hub->flush.handler = ngx_chathub_hub_flush_handler;
     hub->hot_flush.handler = ngx_chathub_hub_hot_handler;
     hub->reap.handler = ngx_chathub_hub_reap_handler;
@@ -221,7 +209,7 @@ ngx_chathub_hub_attach(ngx_chathub_hub_t *hub)
     ngx_chathub_wake_cursor(&hub->zone, hub->messages);
 
     ngx_chathub_directory_scan(hub, 1);
-    ngx_chathub_hub_read(hub);
+    ngx_chathub_reader_post(hub);
 
     return;
 
@@ -343,7 +331,7 @@ ngx_chathub_hub_available(ngx_chathub_hub_t *hub, const char **reason)
 }
 
 
-/* Reading the logs. */
+/* Its events. */
 
 
 static void
@@ -366,309 +354,8 @@ ngx_chathub_hub_bell_handler(ngx_event_t *rev)
     }
 
     ngx_chathub_wake_clear(&hub->zone);
-    ngx_chathub_hub_read(hub);
+    ngx_chathub_reader_post(hub);
 }
-
-
-void
-ngx_chathub_hub_read(ngx_chathub_hub_t *hub)
-{
-    if (hub->attached) {
-        ngx_post_event(&hub->read, &ngx_posted_events);
-    }
-}
-
-
-static void
-ngx_chathub_hub_read_handler(ngx_event_t *ev)
-{
-    ngx_int_t           directed, messages;
-    ngx_chathub_hub_t  *hub;
-
-    hub = ev->data;
-
-    if (!hub->attached) {
-        return;
-    }
-
-    do {
-        directed = ngx_chathub_hub_read_directed(hub);
-        messages = ngx_chathub_hub_read_messages(hub);
-
-        ngx_chathub_wake_cursor(&hub->zone, hub->messages);
-
-        if (directed == NGX_AGAIN || messages == NGX_AGAIN) {
-            ngx_post_event(ev, &ngx_posted_next_events);
-            return;
-        }
-
-        if (messages == NGX_ERROR) {
-
-            /* no memory: the log keeps it, the wheel comes back to it */
-
-            return;
-        }
-
-    } while (ngx_chathub_wake_arm(&hub->zone, hub->messages, hub->directed)
-             == NGX_AGAIN);
-}
-
-
-/* NGX_OK: at the head; NGX_AGAIN: the slice is over; NGX_ERROR: no memory */
-
-static ngx_int_t
-ngx_chathub_hub_read_messages(ngx_chathub_hub_t *hub)
-{
-    uint64_t              next;
-    ngx_int_t             rc;
-    ngx_uint_t            own, skipped;
-    ngx_chathub_record_t  rec;
-
-    own = 0;
-    skipped = 0;
-
-    while (own < NGX_CHATHUB_SLICE_RECORDS
-           && skipped < NGX_CHATHUB_SLICE_SKIPS)
-    {
-        next = hub->messages;
-
-        rc = ngx_chathub_log_read(&hub->zone.messages, &next, &rec, hub->buf,
-                                  ngx_chathub_hub_want, hub);
-
-        if (rc == NGX_DONE) {
-            hub->messages = next;
-            return NGX_OK;
-        }
-
-        if (rc == NGX_DECLINED) {
-            hub->messages = next;
-            ngx_chathub_hub_lapped(hub);
-            continue;
-        }
-
-        if (rec.body.len == 0) {
-            skipped++;
-
-        } else {
-            own++;
-
-            rc = ngx_chathub_hub_deliver(hub, &rec);
-            if (rc != NGX_OK) {
-                return rc;
-            }
-        }
-
-        hub->messages = next;
-    }
-
-    return NGX_AGAIN;
-}
-
-
-static ngx_uint_t
-ngx_chathub_hub_want(void *data, ngx_chathub_record_t *rec)
-{
-    ngx_chathub_hub_t  *hub = data;
-
-    if (rec->kind != NGX_CHATHUB_REC_MESSAGE || hub->sessions == 0) {
-        return 0;
-    }
-
-    return rec->stream_kind != NGX_CHATHUB_STREAM_ROOM
-           || ngx_chathub_room_find(hub, rec->stream, rec->stream_id) != NULL;
-}
-
-
-static ngx_int_t
-ngx_chathub_hub_deliver(ngx_chathub_hub_t *hub, ngx_chathub_record_t *rec)
-{
-    ngx_chathub_room_t  *room;
-
-    switch (rec->stream_kind) {
-
-    case NGX_CHATHUB_STREAM_ROOM:
-        room = ngx_chathub_room_find(hub, rec->stream, rec->stream_id);
-        return room ? ngx_chathub_room_record(room, rec) : NGX_OK;
-
-    case NGX_CHATHUB_STREAM_ALL:
-        return ngx_chathub_group_message(&hub->everybody, rec);
-
-    default:
-        ngx_chathub_hub_deliver_pair(hub, rec);
-        return NGX_OK;
-    }
-}
-
-
-static void
-ngx_chathub_hub_deliver_pair(ngx_chathub_hub_t *hub,
-    ngx_chathub_record_t *rec)
-{
-    uint32_t                    hash;
-    ngx_str_t                  *name;
-    ngx_uint_t                  i;
-    ngx_queue_t                *q, *next;
-    ngx_chathub_user_t         *user, *first;
-    ngx_chathub_chunk_t        *chunk;
-    ngx_chathub_session_t      *s;
-    const ngx_chathub_codec_t  *codec;
-
-    first = NULL;
-    chunk = NULL;
-    codec = NULL;
-
-    for (i = 0; i < 2; i++) {
-        name = i ? &rec->to : &rec->user;
-        hash = ngx_crc32_long(name->data, name->len);
-
-        user = (ngx_chathub_user_t *) ngx_str_rbtree_lookup(&hub->users, name,
-                                                            hash);
-        if (user == NULL || user == first) {
-            continue;
-        }
-
-        first = user;
-
-        for (q = ngx_queue_head(&user->sessions);
-             q != ngx_queue_sentinel(&user->sessions);
-             q = next)
-        {
-            next = ngx_queue_next(q);
-            s = ngx_queue_data(q, ngx_chathub_session_t, user_queue);
-
-            if (s->codec != codec && chunk) {
-                ngx_chathub_chunk_unref(chunk);
-                chunk = NULL;
-            }
-
-            codec = s->codec;
-            ngx_chathub_session_message(s, rec, &chunk);
-        }
-    }
-
-    if (chunk) {
-        ngx_chathub_chunk_unref(chunk);
-    }
-}
-
-
-/* what this worker serves has been overwritten before it was read */
-
-static void
-ngx_chathub_hub_lapped(ngx_chathub_hub_t *hub)
-{
-    ngx_uint_t              i;
-    ngx_chathub_room_t     *room;
-    ngx_chathub_session_t  *s;
-
-    ngx_log_error(NGX_LOG_WARN, hub->log, 0,
-                  "chat hub \"%V\" wrote its log faster than this worker "
-                  "read it", &hub->conf->name);
-
-    for (room = ngx_chathub_room_next(hub, NULL);
-         room;
-         room = ngx_chathub_room_next(hub, room))
-    {
-        ngx_chathub_catchup_room(room);
-    }
-
-    /* broadcasts and direct messages: who missed one cannot be known */
-
-    for (i = hub->everybody.n; i > 0; i--) {
-
-        if (i > hub->everybody.n) {
-            continue;
-        }
-
-        s = hub->everybody.places[i - 1]->session;
-
-        ngx_chathub_catchup_resync(s, NGX_CHATHUB_STREAM_ALL, NULL);
-        ngx_chathub_catchup_resync(s, NGX_CHATHUB_STREAM_PAIR,
-                                   ngx_chathub_session_user(s));
-    }
-}
-
-
-static ngx_int_t
-ngx_chathub_hub_read_directed(ngx_chathub_hub_t *hub)
-{
-    ngx_int_t              rc;
-    ngx_uint_t             i;
-    ngx_chathub_room_t    *room;
-    ngx_chathub_record_t   rec;
-
-    for (i = 0; i < NGX_CHATHUB_SLICE_RECORDS; i++) {
-
-        rc = ngx_chathub_log_read(&hub->zone.directed, &hub->directed, &rec,
-                                  hub->buf, ngx_chathub_hub_want_directed,
-                                  hub);
-
-        if (rc == NGX_DONE) {
-            return NGX_OK;
-        }
-
-        if (rc == NGX_DECLINED) {
-            ngx_chathub_hub_lapped_directed(hub);
-            continue;
-        }
-
-        if (rec.length == 0 || rec.user.len == 0) {
-            continue;
-        }
-
-        room = ngx_chathub_room_find(hub, rec.stream, rec.stream_id);
-        if (room == NULL) {
-            continue;
-        }
-
-        if (rec.kind == NGX_CHATHUB_REC_TYPING) {
-            ngx_chathub_typing_record(room, &rec);
-
-        } else {
-            ngx_chathub_presence_record(room, &rec);
-        }
-    }
-
-    return NGX_AGAIN;
-}
-
-
-static ngx_uint_t
-ngx_chathub_hub_want_directed(void *data, ngx_chathub_record_t *rec)
-{
-    ngx_chathub_hub_t  *hub = data;
-
-    switch (rec->kind) {
-
-    case NGX_CHATHUB_REC_TYPING:
-    case NGX_CHATHUB_REC_JOINED:
-    case NGX_CHATHUB_REC_LEFT:
-        return ngx_chathub_room_find(hub, rec->stream, rec->stream_id)
-               != NULL;
-
-    default:
-        return 0;
-    }
-}
-
-
-/* who came and went may be lost, how many there are is told all the same */
-
-static void
-ngx_chathub_hub_lapped_directed(ngx_chathub_hub_t *hub)
-{
-    ngx_chathub_room_t  *room;
-
-    for (room = ngx_chathub_room_next(hub, NULL);
-         room;
-         room = ngx_chathub_room_next(hub, room))
-    {
-        ngx_chathub_presence_stale(room);
-    }
-}
-
-
-/* Sending. */
 
 
 static void
@@ -746,7 +433,7 @@ ngx_chathub_hub_tick_handler(ngx_event_t *ev)
         ngx_chathub_hub_undos(hub);
         ngx_chathub_presence_tick(hub);
         ngx_chathub_directory_scan(hub, 0);
-        ngx_chathub_hub_read(hub);
+        ngx_chathub_reader_post(hub);
     }
 
     if (hub->ticks % NGX_CHATHUB_SECOND == 0) {
@@ -928,7 +615,7 @@ ngx_chathub_hub_undo_one(ngx_chathub_hub_t *hub, ngx_chathub_undo_t *undo)
 
         if (rc == NGX_OK && changed) {
             ngx_chathub_wake(&hub->zone, &ring);
-            ngx_chathub_hub_read(hub);
+            ngx_chathub_reader_post(hub);
         }
 
         break;

@@ -309,7 +309,7 @@ ngx_chathub_typing_tell(ngx_chathub_member_t *m, ngx_uint_t typing)
         == NGX_OK)
     {
         ngx_chathub_wake(&hub->zone, &ring);
-        ngx_chathub_hub_read(hub);
+        ngx_chathub_reader_post(hub);
     }
 }
 

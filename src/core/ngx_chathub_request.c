@@ -240,7 +240,7 @@ ngx_chathub_request_member(ngx_chathub_session_t *s, ngx_chathub_event_t *ev,
 
     if (changed) {
         ngx_chathub_wake(&hub->zone, &ring);
-        ngx_chathub_hub_read(hub);
+        ngx_chathub_reader_post(hub);
     }
 
     if (m == NULL) {
@@ -623,7 +623,7 @@ ngx_chathub_request_published(ngx_chathub_publish_t *pub, ngx_int_t rc)
     s->refs--;
 
     if (rc == NGX_OK) {
-        ngx_chathub_hub_read(hub);
+        ngx_chathub_reader_post(hub);
     }
 
     if (s->state == NGX_CHATHUB_SESSION_DEAD) {
