@@ -63,6 +63,7 @@ typedef struct {
     struct sockaddr_in    addr;
     const char           *uri;
     pid_t                 master;      /* of nginx */
+    uint32_t              workers;
     uint32_t              conns;       /* in all */
     uint32_t              members;     /* of a room */
     uint32_t              data;        /* bytes in a message */

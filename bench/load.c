@@ -45,6 +45,8 @@ static int bench_failed(const char *name, const bench_peer_t *peer);
 static void bench_row(const char *what, const char *aim, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+static int bench_find(const bench_conf_t *conf, pid_t *pids);
+
 static int bench_idle(bench_conf_t *conf);
 static int bench_idle_peers(const bench_conf_t *conf, bench_peer_t **peers);
 static int bench_all(bench_peer_t **peers, int n, bench_do_e what);
@@ -103,6 +105,7 @@ main(int argc, char **argv)
     conf.members = 10;
     conf.data = 128;
     conf.rate = 2000;
+    conf.workers = 1;
     conf.rounds = 5;
     conf.time = BENCH_SEC;
     conf.stall = 10 * BENCH_SEC;
@@ -131,7 +134,7 @@ bench_options(bench_conf_t *conf, int argc, char **argv)
 {
     int  c;
 
-    while ((c = getopt(argc, argv, "p:P:u:n:m:d:R:r:c:t:w:")) != -1) {
+    while ((c = getopt(argc, argv, "p:P:W:u:n:m:d:R:r:c:t:w:")) != -1) {
 
         switch (c) {
 
@@ -141,6 +144,10 @@ bench_options(bench_conf_t *conf, int argc, char **argv)
 
         case 'P':
             conf->master = atoi(optarg);
+            break;
+
+        case 'W':
+            conf->workers = atoi(optarg);
             break;
 
         case 'u':
@@ -192,6 +199,7 @@ bench_options(bench_conf_t *conf, int argc, char **argv)
         || conf->data < BENCH_MIN_DATA || conf->data > BENCH_MAX_DATA
         || conf->rate < 1 || conf->rate > 1000000
         || conf->rounds < 1 || conf->rounds > 64
+        || conf->workers < 1 || conf->workers > BENCH_MAX_WORKERS
         || conf->time < BENCH_MSEC)
     {
         return -1;
@@ -236,8 +244,8 @@ bench_usage(void)
 
     fprintf(stderr,
             "\n  -p PORT on 127.0.0.1   -P PID of nginx's master\n"
-            "  -u URI (/ws)           -n CONNECTIONS (1000)\n"
-            "  -m MEMBERS of a room (10; fanout: all)\n"
+            "  -W WORKERS it has (1)  -u URI (/ws)\n"
+            "  -n CONNECTIONS (1000)  -m MEMBERS of a room (10)\n"
             "  -d BYTES of data (128) -R MESSAGES a second (2000)\n"
             "  -t MILLISECONDS (1000) -r ROUNDS (5)\n"
             "  -w MESSAGES in flight, e.g. 1,16,64\n"
@@ -273,6 +281,34 @@ bench_row(const char *what, const char *aim, const char *fmt, ...)
 }
 
 
+/* all workers; that nginx listens does not mean that they are there */
+
+static int
+bench_find(const bench_conf_t *conf, pid_t *pids)
+{
+    int       n;
+    uint64_t  last;
+
+    last = bench_now() + conf->stall;
+
+    for ( ;; ) {
+        n = bench_workers(conf->master, pids, BENCH_MAX_WORKERS);
+
+        if (n == (int) conf->workers) {
+            return 0;
+        }
+
+        if (bench_now() > last) {
+            fprintf(stderr, "bench: nginx %d has %d workers instead of %u\n",
+                    (int) conf->master, n, conf->workers);
+            return -1;
+        }
+
+        usleep(10000);
+    }
+}
+
+
 /* idle */
 
 static int
@@ -286,11 +322,11 @@ bench_idle(bench_conf_t *conf)
 
     conf->conns -= conf->conns % conf->members;
 
-    workers = bench_workers(conf->master, pids, BENCH_MAX_WORKERS);
+    workers = conf->workers;
 
-    if (workers == 0 || bench_pss(pids, workers, &before) != 0) {
-        fprintf(stderr, "bench: no workers of nginx %d\n",
-                (int) conf->master);
+    if (bench_find(conf, pids) != 0
+        || bench_pss(pids, workers, &before) != 0)
+    {
         return -1;
     }
 
@@ -439,10 +475,12 @@ bench_fanout(bench_conf_t *conf)
 
     conf->members = conf->conns;
 
-    if (bench_workers(conf->master, pids, BENCH_MAX_WORKERS) != 1
-        || bench_files() < conf->conns + BENCH_SPARE)
-    {
+    if (conf->workers != 1 || bench_files() < conf->conns + BENCH_SPARE) {
         fprintf(stderr, "bench: fanout: not one worker, or too many members\n");
+        return -1;
+    }
+
+    if (bench_find(conf, pids) != 0) {
         return -1;
     }
 
@@ -630,16 +668,18 @@ bench_median(uint64_t *values, uint32_t n)
 static int
 bench_latency(bench_conf_t *conf)
 {
-    int            rc, workers;
+    int            rc;
     pid_t          pids[BENCH_MAX_WORKERS];
     bench_peer_t  *peer;
 
     conf->conns -= conf->conns % conf->members;
 
-    workers = bench_workers(conf->master, pids, BENCH_MAX_WORKERS);
+    if (bench_files() < conf->conns + BENCH_SPARE) {
+        fprintf(stderr, "bench: latency: too many members\n");
+        return -1;
+    }
 
-    if (workers == 0 || bench_files() < conf->conns + BENCH_SPARE) {
-        fprintf(stderr, "bench: latency: no worker, or too many members\n");
+    if (bench_find(conf, pids) != 0) {
         return -1;
     }
 
@@ -648,7 +688,7 @@ bench_latency(bench_conf_t *conf)
         return bench_failed("fork", NULL);
     }
 
-    rc = bench_latency_run(conf, peer, pids, workers);
+    rc = bench_latency_run(conf, peer, pids, conf->workers);
 
     bench_peer_stop(peer);
 
