@@ -14,8 +14,6 @@
 
 #include "log_audit.h"
 
-#include <signal.h>
-
 
 #define USERS   24
 #define ROOMS   8
@@ -242,7 +240,7 @@ run_addr_del(ngx_chathub_zone_t *z)
 static void
 run_claim(ngx_chathub_zone_t *z)
 {
-    area_worker(&area, z);
+    (void) ngx_chathub_zone_claim(z);
 }
 
 
@@ -314,8 +312,7 @@ make_snapshot(void)
     assert_int_not_equal(pid, -1);
 
     if (pid == 0) {
-        ngx_pid = getpid();
-        area_worker(&area, &z);
+        child_begin(&area, &z, 1);
         open_slot_users(&z);
         _exit(0);
     }
@@ -421,16 +418,13 @@ child(const op_t *op, ngx_uint_t point)
     assert_int_not_equal(pid, -1);
 
     if (pid == 0) {
-        ngx_pid = getpid();
         met = 0;
         until = point;
 
-        if (op && !op->claims) {
-            area_worker(&area, &z);
+        child_begin(&area, &z, op && !op->claims);
 
-            if (op->before) {
-                op->before(&z);
-            }
+        if (op && op->before) {
+            op->before(&z);
         }
 
         ngx_chathub_point_hook = die_hook;
@@ -439,8 +433,6 @@ child(const op_t *op, ngx_uint_t point)
             op->run(&z);
 
         } else {
-            area_open(&area, &z);
-
             if (ngx_chathub_zone_lock(&z) == NGX_OK) {
                 ngx_chathub_zone_unlock(&z);
             }

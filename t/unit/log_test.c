@@ -9,8 +9,6 @@
 
 #include "log_audit.h"
 
-#include <signal.h>
-
 
 static area_t   area;
 static u_char  *buf;
@@ -471,6 +469,42 @@ test_lapped_while_copying(void **state)
 
     assert_int_equal(ngx_chathub_log_read(&z.messages, &pos, &rec, buf,
                                           want_late, &z),
+                     NGX_DECLINED);
+    assert_int_equal(pos, ngx_chathub_log_head(&z.messages));
+}
+
+
+static ngx_chathub_zone_t  *late_zone;
+
+static void
+late_hook(const char *name)
+{
+    if (strcmp(name, "log read") == 0) {
+        ngx_chathub_point_hook = NULL;
+        append_round(late_zone, "lobby");
+    }
+}
+
+
+static void
+test_lapped_while_looking(void **state)
+{
+    uint64_t              pos;
+    ngx_chathub_zone_t    z;
+    ngx_chathub_append_t  a;
+    ngx_chathub_record_t  rec;
+
+    area_worker(&area, &z);
+
+    pos = ngx_chathub_log_head(&z.messages);
+    assert_int_equal(append(&z, &a, room_key("lobby"), "ann", "1", "x"),
+                     NGX_OK);
+
+    late_zone = &z;
+    ngx_chathub_point_hook = late_hook;
+
+    assert_int_equal(ngx_chathub_log_read(&z.messages, &pos, &rec, buf,
+                                          want_nothing, NULL),
                      NGX_DECLINED);
     assert_int_equal(pos, ngx_chathub_log_head(&z.messages));
 }
@@ -1170,6 +1204,8 @@ test_append_unavailable(void **state)
     assert_int_not_equal(pid, -1);
 
     if (pid == 0) {
+        child_begin(&area, &z, 0);
+
         for ( ;; ) {
             (void) pause();
         }
@@ -1201,6 +1237,7 @@ main(void)
         test(test_order),
         test(test_lapped),
         test(test_lapped_while_copying),
+        test(test_lapped_while_looking),
         test(test_garbage),
         test(test_replay),
         test(test_replay_overwritten),

@@ -256,6 +256,8 @@ test_get_while_written(void **state)
     assert_int_not_equal(pid, -1);
 
     if (pid == 0) {
+        child_begin(&area, &z, 0);
+
         for (seq = 2; seq < 300000; seq++) {
             ngx_chathub_stream_set(&z.streams[info.stream], seq, seq, seq);
         }

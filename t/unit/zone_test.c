@@ -10,7 +10,6 @@
 #include "log_audit.h"
 
 #include <poll.h>
-#include <signal.h>
 
 
 #define SWEEP_MEMBERS  100
@@ -59,13 +58,6 @@ reap(pid_t pid)
 }
 
 
-static void
-child_begin(void)
-{
-    ngx_pid = getpid();
-}
-
-
 /* a child that lives until it is killed, and says when it is ready */
 
 static pid_t
@@ -96,23 +88,30 @@ child_ready(int ready[2])
 static void
 child_wait(int ready[2])
 {
-    char  c;
+    char     c;
+    ssize_t  n;
 
-    assert_int_equal(read(ready[0], &c, 1), 1);
-    (void) close(ready[0]);
+    /* where it has died before it was ready nothing comes */
+
     (void) close(ready[1]);
+    n = read(ready[0], &c, 1);
+    (void) close(ready[0]);
+
+    assert_int_equal(n, 1);
 }
 
 
 static pid_t
 child_idle(void)
 {
-    int    ready[2];
-    pid_t  pid;
+    int                 ready[2];
+    pid_t               pid;
+    ngx_chathub_zone_t  z;
 
     pid = child_lives(ready);
 
     if (pid == 0) {
+        child_begin(&area, &z, 0);
         child_ready(ready);
     }
 
@@ -140,8 +139,7 @@ child_holds_mutex(void)
     pid = child_lives(ready);
 
     if (pid == 0) {
-        child_begin();
-        area_open(&area, &z);
+        child_begin(&area, &z, 0);
         (void) ngx_chathub_zone_lock(&z);
         child_ready(ready);
     }
@@ -505,8 +503,7 @@ test_release_last_of_the_living(void **state)
     pid = child_lives(ready);
 
     if (pid == 0) {
-        child_begin();
-        area_worker(&area, &other);
+        child_begin(&area, &other, 1);
         child_ready(ready);
     }
 
@@ -639,8 +636,7 @@ child_worker(ngx_uint_t n)
     pid = child_lives(ready);
 
     if (pid == 0) {
-        child_begin();
-        area_worker(&area, &z);
+        child_begin(&area, &z, 1);
         ngx_chathub_zone_set_sessions(&z, n);
 
         room = str("lobby");
