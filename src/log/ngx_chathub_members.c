@@ -24,6 +24,9 @@ typedef struct {
 } ngx_chathub_page_t;
 
 
+static uint32_t ngx_chathub_addr_hash(ngx_chathub_zone_t *z,
+    u_char addr[16]);
+static uint32_t ngx_chathub_member_hash(uint32_t stream, uint32_t user);
 static void ngx_chathub_user_free(ngx_chathub_zone_t *z, uint32_t i);
 static uint32_t ngx_chathub_member_lookup(ngx_chathub_zone_t *z,
     uint32_t stream, uint32_t user, uint32_t slot);
@@ -252,7 +255,7 @@ ngx_chathub_user_find(ngx_chathub_zone_t *z, ngx_str_t *name)
 
 /* of numbers that nobody outside chooses */
 
-uint32_t
+static uint32_t
 ngx_chathub_member_hash(uint32_t stream, uint32_t user)
 {
     uint64_t  h;
@@ -833,7 +836,7 @@ ngx_chathub_page_add(ngx_chathub_page_t *page, u_char *data, size_t len)
 /* Addresses. */
 
 
-uint32_t
+static uint32_t
 ngx_chathub_addr_hash(ngx_chathub_zone_t *z, u_char addr[16])
 {
     ngx_str_t  name;

@@ -450,11 +450,9 @@ void ngx_chathub_stream_copy(ngx_chathub_zone_t *z, uint32_t i,
     ngx_chathub_stream_info_t *info);
 
 
-/* ngx_chathub_members.c; under the mutex, but for the hashes */
+/* ngx_chathub_members.c; under the mutex, but for the hash */
 
 uint64_t ngx_chathub_user_hash(ngx_chathub_zone_t *z, ngx_str_t *name);
-uint32_t ngx_chathub_addr_hash(ngx_chathub_zone_t *z, u_char addr[16]);
-uint32_t ngx_chathub_member_hash(uint32_t stream, uint32_t user);
 
 uint32_t ngx_chathub_user_lookup(ngx_chathub_zone_t *z, ngx_str_t *name,
     uint64_t hash);
@@ -463,7 +461,7 @@ uint32_t ngx_chathub_user_lookup(ngx_chathub_zone_t *z, ngx_str_t *name,
 ngx_uint_t ngx_chathub_member_more(ngx_chathub_zone_t *z, uint32_t stream,
     uint32_t user, ngx_uint_t n);
 
-/* into, out of the stream's list */
+/* into the stream's list */
 void ngx_chathub_member_link(ngx_chathub_zone_t *z, uint32_t i);
 
 /* what the record that was last in the directed log leaves to be done */

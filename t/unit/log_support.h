@@ -254,6 +254,28 @@ append_round(ngx_chathub_zone_t *z, const char *room)
 }
 
 
+/* sweeps to the end, which must come */
+
+static ngx_inline ngx_uint_t
+sweep_all(ngx_chathub_zone_t *z, ngx_uint_t budget)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  calls;
+
+    for (calls = 1; calls < 100000; calls++) {
+        rc = ngx_chathub_zone_sweep(z, budget);
+
+        if (rc != NGX_AGAIN) {
+            break;
+        }
+    }
+
+    assert_int_equal(rc, NGX_OK);
+
+    return calls;
+}
+
+
 static ngx_inline ngx_uint_t
 set_count(ngx_chathub_slotset_t *set)
 {

