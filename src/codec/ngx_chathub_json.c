@@ -212,13 +212,15 @@ ngx_chathub_json_event_parse(u_char *text, size_t len,
     ngx_chathub_event_t *ev, ngx_chathub_error_t *err)
 {
     const char  *error;
+    ngx_uint_t   nul;
 
     ngx_memzero(ev, sizeof(ngx_chathub_event_t));
     ngx_memzero(err, sizeof(ngx_chathub_error_t));
 
     ev->limit = NGX_CHATHUB_LIMIT_DEFAULT;
 
-    error = ngx_chathub_json_scan(text, len);
+    nul = 0;
+    error = ngx_chathub_json_scan(text, len, &nul);
 
     if (error == NULL) {
 
@@ -230,6 +232,14 @@ ngx_chathub_json_event_parse(u_char *text, size_t len,
 
         if (ev->tree) {
             error = ngx_chathub_json_top(ev, err);
+
+            if (nul) {
+
+                /* strings were cut there: only "ref" is what was meant */
+
+                ngx_memzero(err, sizeof(ngx_chathub_error_t));
+                error = "strings must not contain U+0000";
+            }
 
         } else if (ngx_errno == NGX_ENOMEM) {
             return NGX_ERROR;
@@ -720,7 +730,7 @@ ngx_chathub_json_filled(cJSON *item)
 }
 
 
-/* strings have no U+0000, ngx_chathub_json_scan() saw to that */
+/* strings have no U+0000 in an event that is accepted */
 
 static void
 ngx_chathub_json_text(cJSON *item, ngx_str_t *text)

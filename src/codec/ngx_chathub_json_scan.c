@@ -23,15 +23,15 @@
 
 
 static u_char *ngx_chathub_json_scan_string(u_char *p, u_char *last,
-    const char **error);
+    ngx_uint_t *nul, const char **error);
 static u_char *ngx_chathub_json_scan_escape(u_char *p, u_char *last,
-    const char **error);
+    ngx_uint_t *nul, const char **error);
 static ngx_int_t ngx_chathub_json_hex(u_char *p, u_char *last);
 static u_char *ngx_chathub_json_scan_number(u_char *p, u_char *last);
 
 
 const char *
-ngx_chathub_json_scan(u_char *text, size_t len)
+ngx_chathub_json_scan(u_char *text, size_t len, ngx_uint_t *nul)
 {
     u_char      *p, *last;
     ngx_uint_t   depth, tokens, begun;
@@ -87,7 +87,8 @@ ngx_chathub_json_scan(u_char *text, size_t len)
             break;
 
         case '"':
-            p = ngx_chathub_json_scan_string(p + 1, last, &error);
+            p = ngx_chathub_json_scan_string(p + 1, last, nul,
+                                             &error);
 
             if (p == NULL) {
                 return error;
@@ -125,7 +126,8 @@ ngx_chathub_json_scan(u_char *text, size_t len)
 /* from behind the quote that opens a string to behind the one that ends it */
 
 static u_char *
-ngx_chathub_json_scan_string(u_char *p, u_char *last, const char **error)
+ngx_chathub_json_scan_string(u_char *p, u_char *last, ngx_uint_t *nul,
+    const char **error)
 {
     for ( ;; ) {
 
@@ -147,7 +149,7 @@ ngx_chathub_json_scan_string(u_char *p, u_char *last, const char **error)
             return NULL;
         }
 
-        p = ngx_chathub_json_scan_escape(p + 1, last, error);
+        p = ngx_chathub_json_scan_escape(p + 1, last, nul, error);
 
         if (p == NULL) {
             return NULL;
@@ -159,7 +161,8 @@ ngx_chathub_json_scan_string(u_char *p, u_char *last, const char **error)
 /* from behind the backslash to behind the escape */
 
 static u_char *
-ngx_chathub_json_scan_escape(u_char *p, u_char *last, const char **error)
+ngx_chathub_json_scan_escape(u_char *p, u_char *last, ngx_uint_t *nul,
+    const char **error)
 {
     ngx_int_t  code;
 
@@ -189,8 +192,7 @@ ngx_chathub_json_scan_escape(u_char *p, u_char *last, const char **error)
     }
 
     if (code == 0) {
-        *error = "strings must not contain U+0000";
-        return NULL;
+        *nul = 1;
     }
 
     p += 4;

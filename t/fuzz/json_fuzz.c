@@ -299,6 +299,7 @@ fuzz_refused(ngx_chathub_error_t *err)
     u_char               *text;
     size_t                size;
     ngx_str_t             s;
+    ngx_uint_t            nul;
     ngx_chathub_event_t   ev;
 
     check(err->code == NGX_CHATHUB_E_BAD_REQUEST
@@ -317,7 +318,9 @@ fuzz_refused(ngx_chathub_error_t *err)
     s.data = text;
     s.len = ngx_chathub_json_error(text, err) - text;
     check(s.len <= size);
-    check(ngx_chathub_json_scan(s.data, s.len) == NULL);
+    nul = 0;
+    check(ngx_chathub_json_scan(s.data, s.len, &nul) == NULL);
+    check(!nul);
 
     fuzz_left = 0;
     ev.tree = cJSON_ParseWithLength((char *) s.data, s.len);

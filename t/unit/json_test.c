@@ -774,8 +774,8 @@ test_strings(void **state)
     size_t      len;
     ngx_uint_t  i;
 
-    refuse(JOIN("\"room\":\"a\\u0000b\""), BAD_REQUEST, NO_REF, "U+0000");
-    refuse(JOIN("\"room\":\"a\",\"user\\u0000x\":\"b\""), BAD_REQUEST, NO_REF,
+    refuse(JOIN("\"room\":\"a\\u0000b\""), BAD_REQUEST, 9, "U+0000");
+    refuse(JOIN("\"room\":\"a\",\"user\\u0000x\":\"b\""), BAD_REQUEST, 9,
            "U+0000");
     refuse(JOIN("\"room\":\"a\0b\""), BAD_REQUEST, NO_REF, "control");
     refuse(JOIN("\"room\":\"a\",\"user\0x\":\"b\""), BAD_REQUEST, NO_REF,
