@@ -48,10 +48,6 @@ ngx_chathub_repair(ngx_chathub_zone_t *z)
     ngx_chathub_repair_append(z);
     ngx_chathub_repair_directed(z);
 
-    /* a sweep begins again; what it did is done */
-
-    ngx_memzero(&z->sh->sweep_set, sizeof(ngx_chathub_slotset_t));
-
     /* there may be a change that nobody has counted */
 
     ngx_chathub_set(&z->sh->rooms, z->sh->rooms + 1);

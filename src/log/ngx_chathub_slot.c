@@ -351,6 +351,11 @@ ngx_chathub_slot_sweep(ngx_chathub_zone_t *z, ngx_uint_t budget,
         sh->sweep_index = 0;
     }
 
+    /* first, as the next dead ones may be in the same slots */
+
+    sh->sweep_table = 0;
+    sh->sweep_index = 0;
+
     for (i = 0; i < sh->nslots; i++) {
         if (ngx_chathub_slotset_has(&set, i)) {
             ngx_chathub_slot_free(&z->slots[i]);
@@ -358,8 +363,6 @@ ngx_chathub_slot_sweep(ngx_chathub_zone_t *z, ngx_uint_t budget,
             NGX_CHATHUB_POINT("sweep freed");
         }
     }
-
-    ngx_memzero(&sh->sweep_set, sizeof(ngx_chathub_slotset_t));
 
     return 1;
 }

@@ -782,6 +782,55 @@ test_sweep_second(void **state)
 }
 
 
+static void
+freed_hook(const char *name)
+{
+    if (strcmp(name, "sweep freed") == 0) {
+        (void) kill(getpid(), SIGKILL);
+    }
+}
+
+
+/* one without a slot dies as the sweep is done; then the same slot's next
+ * owner dies */
+
+static void
+test_sweep_again(void **state)
+{
+    pid_t               pid;
+    ngx_chathub_zone_t  z;
+
+    area_worker(&area, &z);
+
+    child_kill(child_worker(20));
+
+    pid = fork();
+    assert_int_not_equal(pid, -1);
+
+    if (pid == 0) {
+        child_begin(&area, &z, 0);
+        ngx_chathub_point_hook = freed_hook;
+
+        while (ngx_chathub_zone_sweep(&z, 10) == NGX_AGAIN) { /* void */ }
+
+        _exit(0);
+    }
+
+    reap(pid);
+    assert_int_equal(ngx_chathub_slot_state(&z.slots[1]),
+                     NGX_CHATHUB_SLOT_FREE);
+
+    child_kill(child_worker(20));
+
+    (void) sweep_all(&z, 10);
+
+    assert_int_equal(z.tables[NGX_CHATHUB_MEMBERS].sh->used, 0);
+    assert_int_equal(z.tables[NGX_CHATHUB_USERS].sh->used, 0);
+    assert_int_equal(z.tables[NGX_CHATHUB_ADDRS].sh->used, 0);
+    audit(&z);
+}
+
+
 /* Waking. */
 
 
@@ -911,6 +960,7 @@ main(void)
         test(test_sessions),
         test(test_sweep),
         test(test_sweep_second),
+        test(test_sweep_again),
         test(test_wake),
         test(test_sweep_rings),
     };
