@@ -186,7 +186,7 @@ ngx_chathub_user_free(ngx_chathub_zone_t *z, uint32_t i)
 }
 
 
-void
+ngx_uint_t
 ngx_chathub_user_sweep(ngx_chathub_zone_t *z, uint32_t i,
     ngx_chathub_slotset_t *dead)
 {
@@ -213,6 +213,8 @@ ngx_chathub_user_sweep(ngx_chathub_zone_t *z, uint32_t i,
     if (found) {
         ngx_chathub_user_free(z, i);
     }
+
+    return found;
 }
 
 

@@ -17,7 +17,7 @@
 
 #define NGX_CHATHUB_PROC_SIZE    1024
 #define NGX_CHATHUB_PROC_START   19          /* fields behind the state */
-#define NGX_CHATHUB_SWEEP_EMPTY  64          /* as cheap as one that is not */
+#define NGX_CHATHUB_SWEEP_LOOK   16          /* as cheap as taking one out */
 
 
 static void ngx_chathub_slot_detect(ngx_chathub_zone_t *z,
@@ -27,7 +27,7 @@ static void ngx_chathub_slot_die(ngx_chathub_slot_t *slot, uint64_t owner);
 static void ngx_chathub_slot_free(ngx_chathub_slot_t *slot);
 static ngx_uint_t ngx_chathub_slot_sweep(ngx_chathub_zone_t *z,
     ngx_uint_t budget, ngx_chathub_slotset_t *ring);
-static void ngx_chathub_slot_sweep_entry(ngx_chathub_zone_t *z,
+static ngx_uint_t ngx_chathub_slot_sweep_entry(ngx_chathub_zone_t *z,
     ngx_uint_t table, uint32_t i, ngx_chathub_slotset_t *ring);
 
 
@@ -286,8 +286,7 @@ static ngx_uint_t
 ngx_chathub_slot_sweep(ngx_chathub_zone_t *z, ngx_uint_t budget,
     ngx_chathub_slotset_t *ring)
 {
-    uint64_t                 empty;
-    ngx_uint_t               i, held;
+    ngx_uint_t               i, held, looked;
     ngx_chathub_table_t     *t;
     ngx_chathub_zone_sh_t   *sh;
     ngx_chathub_slotset_t    set;
@@ -313,7 +312,7 @@ ngx_chathub_slot_sweep(ngx_chathub_zone_t *z, ngx_uint_t budget,
         sh->sweep_set = set;
     }
 
-    empty = 0;
+    looked = 0;
 
     while (sh->sweep_table < sizeof(order) / sizeof(order[0])) {
 
@@ -337,12 +336,11 @@ ngx_chathub_slot_sweep(ngx_chathub_zone_t *z, ngx_uint_t budget,
                 return 0;
             }
 
-            if (t->valid[sh->sweep_index]) {
-                ngx_chathub_slot_sweep_entry(z, order[sh->sweep_table],
-                                             sh->sweep_index, ring);
-                budget--;
-
-            } else if (++empty % NGX_CHATHUB_SWEEP_EMPTY == 0) {
+            if ((t->valid[sh->sweep_index]
+                 && ngx_chathub_slot_sweep_entry(z, order[sh->sweep_table],
+                                                 sh->sweep_index, ring))
+                || ++looked % NGX_CHATHUB_SWEEP_LOOK == 0)
+            {
                 budget--;
             }
         }
@@ -368,7 +366,9 @@ ngx_chathub_slot_sweep(ngx_chathub_zone_t *z, ngx_uint_t budget,
 }
 
 
-static void
+/* returns 1 where something was taken out */
+
+static ngx_uint_t
 ngx_chathub_slot_sweep_entry(ngx_chathub_zone_t *z, ngx_uint_t table,
     uint32_t i, ngx_chathub_slotset_t *ring)
 {
@@ -379,20 +379,23 @@ ngx_chathub_slot_sweep_entry(ngx_chathub_zone_t *z, ngx_uint_t table,
     switch (table) {
 
     case NGX_CHATHUB_MEMBERS:
-        if (ngx_chathub_slotset_has(set, z->members[i].slot)) {
-            ngx_chathub_member_sweep(z, i, ring);
+        if (!ngx_chathub_slotset_has(set, z->members[i].slot)) {
+            return 0;
         }
 
-        break;
+        ngx_chathub_member_sweep(z, i, ring);
+        return 1;
 
     case NGX_CHATHUB_USERS:
-        ngx_chathub_user_sweep(z, i, set);
-        break;
+        return ngx_chathub_user_sweep(z, i, set);
 
     default: /* NGX_CHATHUB_ADDRS */
-        if (ngx_chathub_slotset_has(set, z->addrs[i].slot)) {
-            ngx_chathub_addr_sweep(z, i);
+        if (!ngx_chathub_slotset_has(set, z->addrs[i].slot)) {
+            return 0;
         }
+
+        ngx_chathub_addr_sweep(z, i);
+        return 1;
     }
 }
 

@@ -154,7 +154,8 @@ void ngx_chathub_zone_release(ngx_chathub_zone_t *z, ngx_uint_t *last);
 
 /*
  * Takes what dead processes left out of the tables, at most "budget" entries
- * a call, and rings all when done.  Returns NGX_OK (nothing left to do),
+ * a call (sixteen that are only looked at count as one), and rings all when
+ * done.  Returns NGX_OK (nothing left to do),
  * NGX_AGAIN (call again, on another turn of the loop), NGX_BUSY (the mutex).
  * "left" events of users that are gone are appended to the directed log.
  */

@@ -469,10 +469,11 @@ void ngx_chathub_member_repair(ngx_chathub_zone_t *z,
     ngx_chathub_rec_sh_t *h);
 
 /* What a dead slot left, one entry each.  The member's LEFT is appended where
- * it was the user's last, and *ring gets the room's slots. */
+ * it was the user's last, and *ring gets the room's slots.  _user_ returns 0
+ * where it is none of the dead ones'. */
 void ngx_chathub_member_sweep(ngx_chathub_zone_t *z, uint32_t i,
     ngx_chathub_slotset_t *ring);
-void ngx_chathub_user_sweep(ngx_chathub_zone_t *z, uint32_t i,
+ngx_uint_t ngx_chathub_user_sweep(ngx_chathub_zone_t *z, uint32_t i,
     ngx_chathub_slotset_t *dead);
 void ngx_chathub_addr_sweep(ngx_chathub_zone_t *z, uint32_t i);
 
