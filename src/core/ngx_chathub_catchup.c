@@ -15,6 +15,9 @@
 
 
 #define NGX_CHATHUB_CATCHUP_SLICE  256   /* messages a turn */
+#define NGX_CHATHUB_CATCHUP_KEPT   256   /* positions: the rest is walked to
+                                            again, so that a client that does
+                                            not read holds little memory */
 
 
 static ngx_chathub_catchup_t *ngx_chathub_catchup_create(
@@ -44,29 +47,32 @@ ngx_chathub_catchup_collect(ngx_chathub_hub_t *hub,
     ngx_uint_t *n)
 {
     ngx_int_t   rc;
+    ngx_uint_t  found, kept;
 
     *positions = NULL;
     *n = 0;
+    found = 0;
 
     rc = ngx_chathub_log_replay(&hub->zone.messages, info->stream_id,
                                 info->epoch, info->last, seq, hub->positions,
-                                hub->conf->replay, n);
+                                hub->conf->replay, &found);
 
-    if (rc == NGX_BUSY) {
-        *n = 0;
-    }
-
-    if (*n == 0) {
+    if (rc == NGX_BUSY || found == 0) {
         return rc;
     }
 
-    *positions = ngx_alloc(*n * sizeof(uint64_t), hub->log);
+    kept = ngx_min(found, NGX_CHATHUB_CATCHUP_KEPT);
+
+    *positions = ngx_alloc(kept * sizeof(uint64_t), hub->log);
     if (*positions == NULL) {
-        *n = 0;
         return NGX_ERROR;
     }
 
-    ngx_memcpy(*positions, hub->positions, *n * sizeof(uint64_t));
+    /* newest first: the oldest are the last ones */
+
+    ngx_memcpy(*positions, hub->positions + found - kept,
+               kept * sizeof(uint64_t));
+    *n = kept;
 
     return rc;
 }
@@ -171,10 +177,14 @@ ngx_chathub_catchup_stream(ngx_chathub_session_t *s,
         return NGX_ERROR;
     }
 
+    s->nreplays++;
+
     cu->session = s;
     cu->kind = key->kind;
     cu->stream_id = info->stream_id;
     cu->epoch = info->epoch;
+    cu->last = info->last;
+    cu->end = info->seq;
 
     cu->peer.len = key->b.len;
     cu->peer.data = (u_char *) (cu + 1);
@@ -207,6 +217,7 @@ ngx_chathub_catchup_free(ngx_chathub_catchup_t *cu)
         }
 
         *p = cu->next;
+        cu->session->nreplays -= (cu->room == NULL);
 
     } else {
         cu->room->behind = NULL;
@@ -296,7 +307,8 @@ ngx_chathub_catchup_live(ngx_chathub_catchup_t *cu)
 }
 
 
-/* the group went on while this member was reading */
+/* there is more than the positions that were kept, or the group went on while
+ * this member was reading */
 
 static void
 ngx_chathub_catchup_more(ngx_chathub_catchup_t *cu,
@@ -333,12 +345,20 @@ ngx_chathub_catchup_more(ngx_chathub_catchup_t *cu,
         }
 
         cu->seq = info->seq;
-        ngx_chathub_catchup_resync(s, cu->kind, &cu->room->name);
+        ngx_chathub_catchup_resync(s, cu->kind, cu->room ? &cu->room->name
+                                                         : &cu->peer);
 
         /* a session that has ended took the replay along */
 
-        if (s->state == NGX_CHATHUB_SESSION_OPEN) {
+        if (s->state != NGX_CHATHUB_SESSION_OPEN) {
+            return;
+        }
+
+        if (cu->room) {
             ngx_chathub_catchup_live(cu);
+
+        } else {
+            ngx_chathub_catchup_free(cu);
         }
     }
 }
@@ -397,10 +417,7 @@ ngx_chathub_catchup_session(ngx_chathub_hub_t *hub, ngx_chathub_catchup_t *cu,
 
         if (ngx_chathub_catchup_read(hub, cu, &rec) != NGX_OK) {
             cu->n = 0;
-
-            if (cu->room) {
-                cu->seq = ngx_max(cu->seq, cu->room->seq);
-            }
+            cu->seq = ngx_max(cu->seq, cu->room ? cu->room->seq : cu->end);
 
             ngx_chathub_catchup_resync(s, cu->kind,
                                        cu->room ? &cu->room->name
@@ -450,12 +467,24 @@ ngx_chathub_catchup_session(ngx_chathub_hub_t *hub, ngx_chathub_catchup_t *cu,
 static void
 ngx_chathub_catchup_done(ngx_chathub_catchup_t *cu)
 {
-    ngx_chathub_room_t  *room;
+    ngx_chathub_room_t         *room;
+    ngx_chathub_stream_info_t   info;
 
     room = cu->room;
 
     if (room == NULL) {
-        ngx_chathub_catchup_free(cu);
+
+        if (cu->seq >= cu->end) {
+            ngx_chathub_catchup_free(cu);
+            return;
+        }
+
+        info.stream_id = cu->stream_id;
+        info.epoch = cu->epoch;
+        info.seq = cu->end;
+        info.last = cu->last;
+
+        ngx_chathub_catchup_more(cu, &info);
         return;
     }
 

@@ -28,6 +28,8 @@
 #define NGX_CHATHUB_SLICE_RECORDS   512    /* own records a turn */
 #define NGX_CHATHUB_SLICE_SKIPS     16384  /* others' */
 #define NGX_CHATHUB_EXCEPT_MAX      16
+#define NGX_CHATHUB_REPLAYS_MAX     16     /* of pairs and broadcasts, of one
+                                              session at a time */
 
 #define NGX_CHATHUB_HOT_FLUSH       5      /* ms between flushes when hot */
 #define NGX_CHATHUB_HOT_WINDOW      256    /* ms over which heat is taken */
@@ -152,6 +154,8 @@ struct ngx_chathub_catchup_s {
     uint64_t                     seq;         /* the last one it has */
     uint64_t                    *positions;   /* newest first */
     ngx_uint_t                   n;           /* still to be sent */
+    uint64_t                     last;        /* without a room: where it */
+    uint64_t                     end;         /* ends, position and seq */
     ngx_str_t                    peer;        /* of a pair */
     ngx_chathub_stream_e         kind;
     unsigned                     runnable:1;
@@ -363,8 +367,8 @@ ngx_int_t ngx_chathub_room_record(ngx_chathub_room_t *room,
 /* ngx_chathub_catchup.c */
 
 /*
- * Collects the positions of a stream's records after "seq", for the functions
- * below, who take them over.  NGX_OK; NGX_DECLINED: something is missing
+ * Collects the positions of a stream's records after "seq", the oldest ones of
+ * them, for the functions below, who take them over.  NGX_OK; NGX_DECLINED: something is missing
  * (*n are there, behind the gap); NGX_BUSY: too many; NGX_ERROR: no memory.
  */
 ngx_int_t ngx_chathub_catchup_collect(ngx_chathub_hub_t *hub,

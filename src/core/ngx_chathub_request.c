@@ -271,6 +271,12 @@ ngx_chathub_request_join_stream(ngx_chathub_session_t *s,
     ngx_chathub_key_t           key;
     ngx_chathub_stream_info_t   info;
 
+    if (s->nreplays == NGX_CHATHUB_REPLAYS_MAX) {
+        ngx_chathub_request_refuse(s, ev, NGX_CHATHUB_E_BUSY,
+                                   "too many replays are under way");
+        return;
+    }
+
     ngx_memzero(&key, sizeof(ngx_chathub_key_t));
 
     if (ev->broadcast) {

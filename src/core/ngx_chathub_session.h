@@ -121,6 +121,7 @@ struct ngx_chathub_session_s {
     ngx_msec_t                   rate_last;
     uint32_t                     rate_excess; /* 1 is 0.001 event */
     uint32_t                     nrooms;
+    uint32_t                     nreplays;    /* catchups without a room */
     uint32_t                     refs;        /* publishes under way */
     uint32_t                     state;       /* ngx_chathub_session_e */
     unsigned                     guest:1;
