@@ -417,7 +417,7 @@ ngx_chathub_catchup_session(ngx_chathub_hub_t *hub, ngx_chathub_catchup_t *cu,
 
         if (ngx_chathub_catchup_read(hub, cu, &rec) != NGX_OK) {
             cu->n = 0;
-            cu->seq = ngx_max(cu->seq, cu->room ? cu->room->seq : cu->end);
+            cu->seq = cu->room ? ngx_max(cu->seq, cu->room->seq) : cu->end;
 
             ngx_chathub_catchup_resync(s, cu->kind,
                                        cu->room ? &cu->room->name
