@@ -127,11 +127,11 @@ EOL
         clients[i]:close()
         clients[i + 1]:vanish()
     end
-    for _ = 1, 10000 do
+    for _ = 1, 1000 do
         if status() == before[1] then
             break
         end
-        ngx.sleep(0)
+        ngx.sleep(0.01)
     end
     local after = { status() }
     for i = 1, 4 do

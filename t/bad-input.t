@@ -161,7 +161,8 @@ alive
 === TEST 7: binary frames
 --- config frames
     { f{ opcode = 2, payload = "{}" } },
-    { f{ opcode = 2, fin = false, payload = "{" } },
+    { f{ opcode = 2, fin = false, payload = "{" },
+      f{ opcode = 0, payload = "}" } },
 --- response_body
 1003
 1003

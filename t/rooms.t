@@ -296,7 +296,8 @@ m11
 
 === TEST 14: what was overwritten cannot be replayed
 --- http_config eval
-ChatHubSuite::hub() =~ s/zone 24m/zone 1m/r . 'chathub_max_message 16k;'
+ChatHubSuite::hub() =~ s/zone 24m/zone 2m/r
+. '    chathub_max_message 16k; chathub_send_queue 64k;'
 --- config lua
     local room = chat.name("lobby")
     local ann, bob = chat.users(chat.names("ann", "bob"))

@@ -331,18 +331,25 @@ exited on signal 9
 
 
 
-=== TEST 12: a reload: old and new workers share the rooms, clients are told
+=== TEST 12: a reload: clients are told, the room and its numbers go on
 --- config spread
     local room = chat.name("lobby")
     local old = {}
     local clients = { spread(4) }
+    local joined
     for _, c in ipairs(clients) do
         old[c.pid] = true
-        c:must("join", { room = room })
+        joined = c:must("join", { room = room })
     end
+    clients[1]:say(room, "before")
     local file = assert(io.open(ngx.config.prefix() .. "logs/nginx.pid"))
     os.execute("kill -HUP " .. file:read("*n"))
     file:close()
+    for _, c in ipairs(clients) do
+        local bye = c:wait("bye")
+        chat.show(bye.reason, bye.reconnect_in_ms >= 0, (c:ending()))
+        c:vanish()
+    end
     local new
     repeat
         if new then
@@ -350,26 +357,20 @@ exited on signal 9
         end
         new = spread(1)
     until not old[new.pid]
-    new:must("join", { room = room })
-    local bye = clients[1]:wait("bye")
-    chat.show(bye.reason, bye.reconnect_in_ms >= 0)
-    new:say(room, "new")
-    clients[1]:say(room, "old")
-    for _, c in ipairs({ new, clients[1], clients[4] }) do
-        chat.show(c:message(room).data, c:message(room).data)
+    local again = new:must("join", { room = room, epoch = joined.epoch,
+                                     seq = 0 })
+    chat.show(again.resync, again.epoch == joined.epoch, again.count)
+    new:say(room, "after")
+    for _ = 1, 2 do
+        local m = new:message(room)
+        chat.show(m.seq, m.data)
     end
-    for _, c in ipairs(clients) do
-        chat.show((c:ending()))
-    end
-    chat.show(new:must("users", { room = room }).count)
     new:close()
 --- response_body
-reload true
-new old
-new old
-new old
-1012
-1012
-1012
-1012
-1
+reload true 1012
+reload true 1012
+reload true 1012
+reload true 1012
+false true 1
+1 before
+2 after

@@ -124,7 +124,7 @@ local function parse_string(text, at)
     at = at + 1
 
     while true do
-        local from, to = text:find('^[^"\\%c]+', at)
+        local from, to = text:find('^[^"\\%z\1-\31]+', at)
 
         if from then
             parts[#parts + 1] = text:sub(from, to)

@@ -86,7 +86,7 @@ sub new {
 sub free_port {
     my ($self, @taken) = @_;
 
-    my %taken = map { $_ => 1 } @taken, $self->{port} // 0;
+    my %taken = map { $_ => 1 } grep { defined } @taken, $self->{port};
 
     for (1 .. 1000) {
         my $port = 10_000 + int rand 20_000;
