@@ -74,10 +74,10 @@ void ngx_chathub_json_event_free(ngx_chathub_event_t *ev);
 /*
  * Refuses, before anything is allocated, what cJSON would spend unbounded
  * memory or stack on or would read differently from what was written: it
- * takes control characters, and numbers that are not JSON.  Returns what is wrong, a static text, or NULL; brackets that do not
- * match, misplaced commas and the like are left to cJSON.  *nul is set to 1
- * where a string has U+0000: cJSON's tree is safe then, but its strings are
- * not what was written.
+ * takes control characters, and numbers that are not JSON.  Returns what is
+ * wrong, a static text, or NULL; brackets that do not match, misplaced commas
+ * and the like are left to cJSON.  *nul is set to 1 where a string has U+0000:
+ * cJSON's tree is safe then, but its strings are not what was written.
  */
 const char *ngx_chathub_json_scan(u_char *text, size_t len,
     ngx_uint_t *nul);

@@ -33,8 +33,8 @@
 
 #define NGX_CHATHUB_HOT_FLUSH       5      /* ms between flushes when hot */
 #define NGX_CHATHUB_HOT_WINDOW      256    /* ms over which heat is taken */
-#define NGX_CHATHUB_HOT_DELIVERIES  20000  /* a second, of one group */
-#define NGX_CHATHUB_HOT_RECORDS     200    /* a second */
+#define NGX_CHATHUB_HOT_DELIVERIES  200000 /* a second, of one group */
+#define NGX_CHATHUB_HOT_RECORDS     400    /* a second */
 
 #define NGX_CHATHUB_CLOSE_TIME      5000   /* ms for the peer's close */
 #define NGX_CHATHUB_TYPING_TIME     6000
@@ -100,6 +100,16 @@ struct ngx_chathub_group_s {
 };
 
 
+/* who came and went since the last roomusers; in its own pool */
+
+typedef struct {
+    ngx_pool_t                  *pool;
+    ngx_rbtree_t                 names;
+    ngx_rbtree_node_t            sentinel;
+    ngx_uint_t                   n;
+} ngx_chathub_delta_t;
+
+
 struct ngx_chathub_room_s {
     ngx_chathub_group_t          group;       /* members that are up to date */
     ngx_rbtree_node_t            node;        /* key: index of the stream */
@@ -113,10 +123,7 @@ struct ngx_chathub_room_s {
     ngx_chathub_catchup_t       *behind;      /* the room's own */
 
     ngx_queue_t                  presence;    /* in the hub's list */
-    ngx_pool_t                  *delta;       /* names below are its */
-    ngx_rbtree_t                 names;
-    ngx_rbtree_node_t            sentinel;
-    ngx_uint_t                   nnames;
+    ngx_chathub_delta_t         *delta;       /* who came and went */
     ngx_msec_t                   told;        /* last roomusers */
     unsigned                     waits:1;     /* in the hub's list */
 
@@ -125,14 +132,22 @@ struct ngx_chathub_room_s {
 };
 
 
+typedef struct ngx_chathub_typing_s  ngx_chathub_typing_t;
+
 struct ngx_chathub_member_s {
     ngx_chathub_place_t          place;       /* in the room's group, once it
                                                  is up to date */
     ngx_chathub_room_t          *room;
     ngx_chathub_member_t        *next;        /* of the session */
     ngx_chathub_catchup_t       *catchup;     /* NULL: up to date */
-    ngx_queue_t                  typing;      /* in the hub's list */
-    ngx_msec_t                   typing_end;  /* 0: does not type */
+    ngx_chathub_typing_t        *typing;      /* NULL: does not type */
+};
+
+
+struct ngx_chathub_typing_s {
+    ngx_queue_t                  queue;       /* hub->typing */
+    ngx_chathub_member_t        *member;
+    ngx_msec_t                   end;
 };
 
 
@@ -165,6 +180,8 @@ struct ngx_chathub_catchup_s {
 struct ngx_chathub_user_local_s {
     ngx_str_node_t               sn;
     ngx_queue_t                  sessions;
+    uint64_t                     since;       /* where the log stood when the
+                                                 user came */
     uint32_t                     index;       /* in the zone's table */
 };
 
@@ -173,7 +190,7 @@ struct ngx_chathub_user_local_s {
 
 typedef struct {
     ngx_rbtree_node_t            node;        /* by name */
-    ngx_queue_t                  queue;       /* oldest first */
+    ngx_rbtree_node_t            age;         /* newest first */
     uint64_t                     stream_id;
     uint64_t                     mark;        /* last scan that saw it */
     uint32_t                     stream;
@@ -229,7 +246,7 @@ struct ngx_chathub_hub_s {
     ngx_queue_t                  sending;
     ngx_queue_t                  runnable;    /* catchups */
     ngx_queue_t                  presence;    /* rooms */
-    ngx_queue_t                  typing;      /* members, by typing_end */
+    ngx_queue_t                  typing;      /* by end */
     ngx_queue_t                  undos;       /* in the order they came */
     ngx_chathub_session_t       *flushing;    /* sessions with answers */
     ngx_chathub_session_t       *dead;
@@ -243,9 +260,14 @@ struct ngx_chathub_hub_s {
     /* directory of rooms */
     ngx_rbtree_t                 listed;
     ngx_rbtree_node_t            listed_sentinel;
-    ngx_queue_t                  listed_queue;
+    ngx_rbtree_t                 aged;        /* the same by age */
+    ngx_rbtree_node_t            aged_sentinel;
     ngx_uint_t                   nlisted;
     uint64_t                     listed_version;
+    uint64_t                     listed_next;   /* version of the scan under
+                                                   way */
+    uint32_t                     listed_index;  /* where it goes on */
+    unsigned                     listed_scan:1;
     uint64_t                     listed_mark;
     ngx_msec_t                   listed_time;
     ngx_chathub_chunk_t         *listed_chunk;  /* "room" for newcomers */
@@ -367,9 +389,10 @@ ngx_int_t ngx_chathub_room_record(ngx_chathub_room_t *room,
 /* ngx_chathub_catchup.c */
 
 /*
- * Collects the positions of a stream's records after "seq", the oldest ones of
- * them, for the functions below, who take them over.  NGX_OK; NGX_DECLINED: something is missing
- * (*n are there, behind the gap); NGX_BUSY: too many; NGX_ERROR: no memory.
+ * Collects the positions of a stream's records after "seq", the oldest ones
+ * of them, for the functions below, who take them over.  NGX_OK;
+ * NGX_DECLINED: something is missing (*n are there, behind the gap);
+ * NGX_BUSY: too many; NGX_ERROR: no memory.
  */
 ngx_int_t ngx_chathub_catchup_collect(ngx_chathub_hub_t *hub,
     ngx_chathub_stream_info_t *info, uint64_t seq, uint64_t **positions,

@@ -15,6 +15,7 @@
 
 #define NGX_CHATHUB_DIRECTORY_TIME  100   /* ms between two scans, and 1 ms
                                              more for each 10 rooms */
+#define NGX_CHATHUB_DIRECTORY_SLICE  4096 /* rooms a turn */
 
 
 static void ngx_chathub_directory_insert(ngx_rbtree_node_t *temp,
@@ -23,8 +24,14 @@ static ngx_int_t ngx_chathub_directory_compare(ngx_str_t *one,
     ngx_str_t *two);
 static ngx_chathub_listed_t *ngx_chathub_directory_find(
     ngx_chathub_hub_t *hub, ngx_str_t *name);
+static ngx_int_t ngx_chathub_directory_slice(ngx_chathub_hub_t *hub,
+    ngx_array_t *added, ngx_uint_t budget);
+static ngx_int_t ngx_chathub_directory_gone(ngx_chathub_hub_t *hub,
+    ngx_pool_t *pool, ngx_array_t *removed);
 static ngx_int_t ngx_chathub_directory_add(ngx_chathub_hub_t *hub,
     ngx_chathub_stream_info_t *info, ngx_array_t *added);
+static void ngx_chathub_directory_place(ngx_chathub_hub_t *hub,
+    ngx_chathub_listed_t *r, ngx_chathub_stream_info_t *info);
 static void ngx_chathub_directory_remove(ngx_chathub_hub_t *hub,
     ngx_chathub_listed_t *r);
 static void ngx_chathub_directory_forget(ngx_chathub_hub_t *hub);
@@ -37,7 +44,7 @@ ngx_chathub_directory_init(ngx_chathub_hub_t *hub)
 {
     ngx_rbtree_init(&hub->listed, &hub->listed_sentinel,
                     ngx_chathub_directory_insert);
-    ngx_queue_init(&hub->listed_queue);
+    ngx_rbtree_init(&hub->aged, &hub->aged_sentinel, ngx_rbtree_insert_value);
 
     hub->listed_version = (uint64_t) -1;
     hub->listed_time = ngx_current_msec;
@@ -47,12 +54,10 @@ ngx_chathub_directory_init(ngx_chathub_hub_t *hub)
 void
 ngx_chathub_directory_free(ngx_chathub_hub_t *hub)
 {
-    ngx_queue_t           *q;
     ngx_chathub_listed_t  *r;
 
-    while (!ngx_queue_empty(&hub->listed_queue)) {
-        q = ngx_queue_head(&hub->listed_queue);
-        r = ngx_queue_data(q, ngx_chathub_listed_t, queue);
+    while (hub->aged.root != &hub->aged_sentinel) {
+        r = ngx_rbtree_data(hub->aged.root, ngx_chathub_listed_t, age);
         ngx_chathub_directory_remove(hub, r);
     }
 
@@ -165,26 +170,32 @@ ngx_chathub_directory_next(ngx_chathub_hub_t *hub, ngx_str_t *prefix,
 void
 ngx_chathub_directory_scan(ngx_chathub_hub_t *hub, ngx_uint_t now)
 {
-    uint32_t                    i;
-    uint64_t                    version;
-    ngx_msec_t                  pause;
-    ngx_str_t                  *name;
-    ngx_pool_t                 *pool;
-    ngx_queue_t                *q, *next;
-    ngx_array_t                 added, removed;
-    ngx_chathub_listed_t       *r;
-    ngx_chathub_stream_info_t   info;
+    uint64_t     version;
+    ngx_int_t    rc;
+    ngx_msec_t   pause;
+    ngx_pool_t  *pool;
+    ngx_array_t  added, removed;
 
     version = ngx_chathub_stream_version(&hub->zone);
 
-    if (version == hub->listed_version) {
-        return;
+    if (!hub->listed_scan) {
+
+        if (version == hub->listed_version) {
+            return;
+        }
+
+        pause = NGX_CHATHUB_DIRECTORY_TIME + hub->nlisted / 10;
+
+        if (!now && ngx_current_msec - hub->listed_time < pause) {
+            return;
+        }
     }
 
-    pause = NGX_CHATHUB_DIRECTORY_TIME + hub->nlisted / 10;
-
-    if (!now && ngx_current_msec - hub->listed_time < pause) {
-        return;
+    if (!hub->listed_scan || now) {
+        hub->listed_scan = 1;
+        hub->listed_next = version;
+        hub->listed_index = 0;
+        hub->listed_mark++;
     }
 
     pool = ngx_create_pool(4096, hub->log);
@@ -192,62 +203,105 @@ ngx_chathub_directory_scan(ngx_chathub_hub_t *hub, ngx_uint_t now)
         return;
     }
 
-    if (ngx_array_init(&added, pool, 16, sizeof(ngx_str_t)) != NGX_OK
-        || ngx_array_init(&removed, pool, 16, sizeof(ngx_str_t)) != NGX_OK)
+    if (ngx_array_init(&added, pool, 16, sizeof(ngx_str_t)) == NGX_OK
+        && ngx_array_init(&removed, pool, 16, sizeof(ngx_str_t)) == NGX_OK)
     {
-        goto done;
+        rc = ngx_chathub_directory_slice(hub, &added,
+                                         now ? (ngx_uint_t) -1
+                                             : NGX_CHATHUB_DIRECTORY_SLICE);
+
+        if (rc == NGX_DONE) {
+            rc = ngx_chathub_directory_gone(hub, pool, &removed);
+        }
+
+        if (rc == NGX_OK) {
+            hub->listed_version = hub->listed_next;
+        }
+
+        if (rc != NGX_AGAIN) {
+
+            /* where memory was out the version is the old one: once more */
+
+            hub->listed_scan = 0;
+            hub->listed_time = ngx_current_msec;
+        }
+
+        ngx_chathub_directory_tell(hub, pool, &added, &removed);
     }
 
-    hub->listed_mark++;
+    ngx_destroy_pool(pool);
+}
 
-    for (i = 0;
-         ngx_chathub_stream_next_room(&hub->zone, &i, &info) == NGX_OK;
-         /* void */ )
-    {
-        if (ngx_chathub_directory_add(hub, &info, &added) != NGX_OK) {
 
-            /* no memory: the version stays the old one, so it comes again */
+/* NGX_DONE: the whole table was seen; NGX_AGAIN: more rooms; NGX_ERROR */
 
-            ngx_chathub_directory_tell(hub, pool, &added, &removed);
-            goto done;
+static ngx_int_t
+ngx_chathub_directory_slice(ngx_chathub_hub_t *hub, ngx_array_t *added,
+    ngx_uint_t budget)
+{
+    ngx_chathub_stream_info_t  info;
+
+    while (budget--) {
+
+        if (ngx_chathub_stream_next_room(&hub->zone, &hub->listed_index,
+                                         &info)
+            != NGX_OK)
+        {
+            return NGX_DONE;
+        }
+
+        if (ngx_chathub_directory_add(hub, &info, added) != NGX_OK) {
+            return NGX_ERROR;
         }
     }
 
-    for (q = ngx_queue_head(&hub->listed_queue);
-         q != ngx_queue_sentinel(&hub->listed_queue);
-         q = next)
+    return NGX_AGAIN;
+}
+
+
+/* takes out what this scan has not seen */
+
+static ngx_int_t
+ngx_chathub_directory_gone(ngx_chathub_hub_t *hub, ngx_pool_t *pool,
+    ngx_array_t *removed)
+{
+    ngx_str_t             *name;
+    ngx_rbtree_node_t     *node, *next;
+    ngx_chathub_listed_t  *r;
+
+    if (hub->nlisted == 0) {
+        return NGX_OK;
+    }
+
+    for (node = ngx_rbtree_min(hub->aged.root, &hub->aged_sentinel);
+         node;
+         node = next)
     {
-        next = ngx_queue_next(q);
-        r = ngx_queue_data(q, ngx_chathub_listed_t, queue);
+        next = ngx_rbtree_next(&hub->aged, node);
+        r = ngx_rbtree_data(node, ngx_chathub_listed_t, age);
 
         if (r->mark == hub->listed_mark) {
             continue;
         }
 
-        name = ngx_array_push(&removed);
+        name = ngx_array_push(removed);
 
-        if (name) {
-            name->len = r->name.len;
-            name->data = ngx_pstrdup(pool, &r->name);
+        if (name == NULL) {
+            return NGX_ERROR;
         }
 
-        if (name == NULL || name->data == NULL) {
-            removed.nelts -= (name != NULL);
-            goto done;
+        name->len = r->name.len;
+        name->data = ngx_pstrdup(pool, &r->name);
+
+        if (name->data == NULL) {
+            removed->nelts--;
+            return NGX_ERROR;
         }
 
         ngx_chathub_directory_remove(hub, r);
     }
 
-    hub->listed_version = version;
-
-    ngx_chathub_directory_tell(hub, pool, &added, &removed);
-
-done:
-
-    hub->listed_time = ngx_current_msec;
-
-    ngx_destroy_pool(pool);
+    return NGX_OK;
 }
 
 
@@ -256,18 +310,27 @@ ngx_chathub_directory_add(ngx_chathub_hub_t *hub,
     ngx_chathub_stream_info_t *info, ngx_array_t *added)
 {
     ngx_str_t              name, *s;
-    ngx_queue_t           *q;
-    ngx_chathub_listed_t  *r, *older;
+    ngx_chathub_listed_t  *r;
 
     name.data = info->name;
     name.len = info->name_len;
 
     r = ngx_chathub_directory_find(hub, &name);
 
-    if (r) {
+    if (r && r->stream_id == info->stream_id) {
         r->mark = hub->listed_mark;
-        r->stream = info->stream;
-        r->stream_id = info->stream_id;
+        return NGX_OK;
+    }
+
+    if (r) {
+
+        /* it went and came again between two scans */
+
+        ngx_rbtree_delete(&hub->aged, &r->age);
+
+        r->mark = hub->listed_mark;
+        ngx_chathub_directory_place(hub, r, info);
+
         return NGX_OK;
     }
 
@@ -282,8 +345,6 @@ ngx_chathub_directory_add(ngx_chathub_hub_t *hub,
         return NGX_ERROR;
     }
 
-    r->stream = info->stream;
-    r->stream_id = info->stream_id;
     r->mark = hub->listed_mark;
     r->name.len = name.len;
     r->name.data = (u_char *) (r + 1);
@@ -292,24 +353,25 @@ ngx_chathub_directory_add(ngx_chathub_hub_t *hub,
     *s = r->name;
 
     ngx_rbtree_insert(&hub->listed, &r->node);
+    ngx_chathub_directory_place(hub, r, info);
 
-    /* ids grow, so the oldest rooms come first; the table's order is another */
-
-    for (q = ngx_queue_last(&hub->listed_queue);
-         q != ngx_queue_sentinel(&hub->listed_queue);
-         q = ngx_queue_prev(q))
-    {
-        older = ngx_queue_data(q, ngx_chathub_listed_t, queue);
-
-        if (older->stream_id < r->stream_id) {
-            break;
-        }
-    }
-
-    ngx_queue_insert_after(q, &r->queue);
     hub->nlisted++;
 
     return NGX_OK;
+}
+
+
+/* ids grow, so the newest room has the smallest key */
+
+static void
+ngx_chathub_directory_place(ngx_chathub_hub_t *hub, ngx_chathub_listed_t *r,
+    ngx_chathub_stream_info_t *info)
+{
+    r->stream = info->stream;
+    r->stream_id = info->stream_id;
+    r->age.key = (ngx_rbtree_key_t) ~info->stream_id;
+
+    ngx_rbtree_insert(&hub->aged, &r->age);
 }
 
 
@@ -317,7 +379,7 @@ static void
 ngx_chathub_directory_remove(ngx_chathub_hub_t *hub, ngx_chathub_listed_t *r)
 {
     ngx_rbtree_delete(&hub->listed, &r->node);
-    ngx_queue_remove(&r->queue);
+    ngx_rbtree_delete(&hub->aged, &r->age);
     hub->nlisted--;
     ngx_free(r);
 }
@@ -404,7 +466,7 @@ ngx_chathub_directory_greet(ngx_chathub_session_t *s)
     ngx_str_t              data, *names;
     ngx_uint_t             n;
     ngx_pool_t            *pool;
-    ngx_queue_t           *q;
+    ngx_rbtree_node_t     *node;
     ngx_chathub_hub_t     *hub;
     ngx_chathub_chunk_t   *chunk;
     ngx_chathub_listed_t  *r;
@@ -428,13 +490,16 @@ ngx_chathub_directory_greet(ngx_chathub_session_t *s)
         goto failed;
     }
 
-    for (n = 0, q = ngx_queue_last(&hub->listed_queue);
-         q != ngx_queue_sentinel(&hub->listed_queue)
-         && n < NGX_CHATHUB_NAMES_MAX;
-         q = ngx_queue_prev(q))
-    {
-        r = ngx_queue_data(q, ngx_chathub_listed_t, queue);
-        names[n++] = r->name;
+    node = NULL;
+
+    if (n) {
+        node = ngx_rbtree_min(hub->aged.root, &hub->aged_sentinel);
+    }
+
+    for (n = 0; node && n < NGX_CHATHUB_NAMES_MAX; n++) {
+        r = ngx_rbtree_data(node, ngx_chathub_listed_t, age);
+        names[n] = r->name;
+        node = ngx_rbtree_next(&hub->aged, node);
     }
 
     p = ngx_palloc(pool, sizeof("{\"added\":}")

@@ -19,9 +19,11 @@
 typedef struct {
     ngx_str_node_t  sn;
     ngx_int_t       change;     /* 1: joined, -1: left, 0: both */
-} ngx_chathub_delta_t;
+} ngx_chathub_change_t;
 
 
+static ngx_chathub_delta_t *ngx_chathub_presence_delta(
+    ngx_chathub_room_t *room);
 static void ngx_chathub_presence_wait(ngx_chathub_room_t *room);
 static ngx_int_t ngx_chathub_presence_tell(ngx_chathub_room_t *room);
 static u_char *ngx_chathub_presence_names(u_char *p, ngx_chathub_room_t *room,
@@ -34,31 +36,23 @@ void
 ngx_chathub_presence_record(ngx_chathub_room_t *room,
     ngx_chathub_record_t *rec)
 {
-    uint32_t              hash;
-    ngx_int_t             change;
-    ngx_chathub_hub_t    *hub;
-    ngx_chathub_delta_t  *d;
-
-    hub = room->group.hub;
-
-    if (room->delta == NULL) {
-        room->delta = ngx_create_pool(1024, hub->log);
-        if (room->delta == NULL) {
-            return;
-        }
-
-        room->nnames = 0;
-        ngx_rbtree_init(&room->names, &room->sentinel,
-                        ngx_str_rbtree_insert_value);
-    }
+    uint32_t               hash;
+    ngx_int_t              change;
+    ngx_chathub_delta_t   *delta;
+    ngx_chathub_change_t  *d;
 
     ngx_chathub_presence_wait(room);
+
+    delta = ngx_chathub_presence_delta(room);
+    if (delta == NULL) {
+        return;
+    }
 
     change = (rec->kind == NGX_CHATHUB_REC_JOINED) ? 1 : -1;
     hash = ngx_crc32_long(rec->user.data, rec->user.len);
 
-    d = (ngx_chathub_delta_t *) ngx_str_rbtree_lookup(&room->names,
-                                                      &rec->user, hash);
+    d = (ngx_chathub_change_t *) ngx_str_rbtree_lookup(&delta->names,
+                                                       &rec->user, hash);
     if (d) {
 
         /* a change and its opposite are none; the later of two that are
@@ -68,17 +62,17 @@ ngx_chathub_presence_record(ngx_chathub_room_t *room,
         return;
     }
 
-    if (room->nnames == NGX_CHATHUB_NAMES_MAX) {
+    if (delta->n == NGX_CHATHUB_NAMES_MAX) {
         return;
     }
 
-    d = ngx_palloc(room->delta, sizeof(ngx_chathub_delta_t));
+    d = ngx_palloc(delta->pool, sizeof(ngx_chathub_change_t));
     if (d == NULL) {
         return;
     }
 
     d->sn.str.len = rec->user.len;
-    d->sn.str.data = ngx_pstrdup(room->delta, &rec->user);
+    d->sn.str.data = ngx_pstrdup(delta->pool, &rec->user);
     if (d->sn.str.data == NULL) {
         return;
     }
@@ -86,8 +80,40 @@ ngx_chathub_presence_record(ngx_chathub_room_t *room,
     d->sn.node.key = hash;
     d->change = change;
 
-    ngx_rbtree_insert(&room->names, &d->sn.node);
-    room->nnames++;
+    ngx_rbtree_insert(&delta->names, &d->sn.node);
+    delta->n++;
+}
+
+
+static ngx_chathub_delta_t *
+ngx_chathub_presence_delta(ngx_chathub_room_t *room)
+{
+    ngx_pool_t           *pool;
+    ngx_chathub_delta_t  *delta;
+
+    if (room->delta) {
+        return room->delta;
+    }
+
+    pool = ngx_create_pool(1024, room->group.hub->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    delta = ngx_palloc(pool, sizeof(ngx_chathub_delta_t));
+    if (delta == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    delta->pool = pool;
+    delta->n = 0;
+    ngx_rbtree_init(&delta->names, &delta->sentinel,
+                    ngx_str_rbtree_insert_value);
+
+    room->delta = delta;
+
+    return delta;
 }
 
 
@@ -117,7 +143,7 @@ ngx_chathub_presence_forget(ngx_chathub_room_t *room)
     }
 
     if (room->delta) {
-        ngx_destroy_pool(room->delta);
+        ngx_destroy_pool(room->delta->pool);
         room->delta = NULL;
     }
 }
@@ -128,7 +154,7 @@ ngx_chathub_presence_tick(ngx_chathub_hub_t *hub)
 {
     ngx_queue_t           *q, *next;
     ngx_chathub_room_t    *room;
-    ngx_chathub_member_t  *m;
+    ngx_chathub_typing_t  *t;
 
     for (q = ngx_queue_head(&hub->presence);
          q != ngx_queue_sentinel(&hub->presence);
@@ -149,13 +175,13 @@ ngx_chathub_presence_tick(ngx_chathub_hub_t *hub)
 
     while (!ngx_queue_empty(&hub->typing)) {
         q = ngx_queue_head(&hub->typing);
-        m = ngx_queue_data(q, ngx_chathub_member_t, typing);
+        t = ngx_queue_data(q, ngx_chathub_typing_t, queue);
 
-        if ((ngx_msec_int_t) (m->typing_end - ngx_current_msec) > 0) {
+        if ((ngx_msec_int_t) (t->end - ngx_current_msec) > 0) {
             break;
         }
 
-        ngx_chathub_typing_set(m, 0);
+        ngx_chathub_typing_set(t->member, 0);
     }
 }
 
@@ -171,7 +197,7 @@ ngx_chathub_presence_tell(ngx_chathub_room_t *room)
     ngx_str_t                   data;
     ngx_chathub_hub_t          *hub;
     ngx_rbtree_node_t          *node;
-    ngx_chathub_delta_t        *d;
+    ngx_chathub_change_t       *d;
     ngx_chathub_stream_info_t   info;
 
     hub = room->group.hub;
@@ -186,13 +212,14 @@ ngx_chathub_presence_tell(ngx_chathub_room_t *room)
     size = sizeof("{\"room\":,\"joined\":[],\"left\":[],\"count\":}")
            + NGX_INT_T_LEN + ngx_chathub_json_string_size(&room->name);
 
-    if (room->delta && room->names.root != &room->sentinel) {
+    if (room->delta && room->delta->n) {
 
-        for (node = ngx_rbtree_min(room->names.root, &room->sentinel);
+        for (node = ngx_rbtree_min(room->delta->names.root,
+                                   &room->delta->sentinel);
              node;
-             node = ngx_rbtree_next(&room->names, node))
+             node = ngx_rbtree_next(&room->delta->names, node))
         {
-            d = (ngx_chathub_delta_t *) node;
+            d = (ngx_chathub_change_t *) node;
             size += ngx_chathub_json_string_size(&d->sn.str) + 1;
         }
     }
@@ -226,19 +253,20 @@ ngx_chathub_presence_names(u_char *p, ngx_chathub_room_t *room,
 {
     u_char               *start;
     ngx_rbtree_node_t    *node;
-    ngx_chathub_delta_t  *d;
+    ngx_chathub_change_t  *d;
 
-    if (room->delta == NULL || room->names.root == &room->sentinel) {
+    if (room->delta == NULL || room->delta->n == 0) {
         return p;
     }
 
     start = p;
 
-    for (node = ngx_rbtree_min(room->names.root, &room->sentinel);
+    for (node = ngx_rbtree_min(room->delta->names.root,
+                                   &room->delta->sentinel);
          node;
-         node = ngx_rbtree_next(&room->names, node))
+         node = ngx_rbtree_next(&room->delta->names, node))
     {
-        d = (ngx_chathub_delta_t *) node;
+        d = (ngx_chathub_change_t *) node;
 
         if (d->change != change) {
             continue;
@@ -261,23 +289,35 @@ ngx_chathub_presence_names(u_char *p, ngx_chathub_room_t *room,
 void
 ngx_chathub_typing_set(ngx_chathub_member_t *m, ngx_uint_t typing)
 {
-    ngx_uint_t          was;
-    ngx_chathub_hub_t  *hub;
+    ngx_uint_t             was;
+    ngx_chathub_hub_t     *hub;
+    ngx_chathub_typing_t  *t;
 
-    was = (m->typing_end != 0);
+    hub = m->room->group.hub;
+    t = m->typing;
+    was = (t != NULL);
 
     if (was) {
-        ngx_queue_remove(&m->typing);
-        m->typing_end = 0;
+        ngx_queue_remove(&t->queue);
+    }
+
+    if (typing && t == NULL) {
+        t = ngx_alloc(sizeof(ngx_chathub_typing_t), hub->log);
+        if (t == NULL) {
+            return;
+        }
+
+        t->member = m;
+        m->typing = t;
     }
 
     if (typing) {
-        hub = m->room->group.hub;
+        t->end = ngx_current_msec + NGX_CHATHUB_TYPING_TIME;
+        ngx_queue_insert_tail(&hub->typing, &t->queue);
 
-        m->typing_end = ngx_current_msec + NGX_CHATHUB_TYPING_TIME;
-        m->typing_end += (m->typing_end == 0);
-
-        ngx_queue_insert_tail(&hub->typing, &m->typing);
+    } else if (was) {
+        ngx_free(t);
+        m->typing = NULL;
     }
 
     if (was != typing) {

@@ -181,7 +181,7 @@ ngx_chathub_reader_deliver_pair(ngx_chathub_hub_t *hub,
 
         user = (ngx_chathub_user_t *) ngx_str_rbtree_lookup(&hub->users, name,
                                                             hash);
-        if (user == NULL || user == first) {
+        if (user == NULL || user == first || rec->position < user->since) {
             continue;
         }
 

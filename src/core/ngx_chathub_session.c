@@ -89,6 +89,13 @@ ngx_chathub_session_admit(ngx_chathub_session_t *s, ngx_str_t *name,
                 | ((uint64_t) (hub->zone.generation & 0xffff) << 40)
                 | (++hub->numbers & 0xffffffffff);
 
+    if (hub->sessions == 0) {
+
+        /* nobody rang for what was said before: it is not for this one */
+
+        hub->messages = ngx_chathub_log_head(&hub->zone.messages);
+    }
+
     hub->sessions++;
     ngx_chathub_zone_set_sessions(&hub->zone, hub->sessions);
 
@@ -160,6 +167,8 @@ ngx_chathub_session_user_get(ngx_chathub_hub_t *hub, ngx_str_t *name,
     user->sn.str.len = name->len;
     user->sn.str.data = (u_char *) (user + 1);
     ngx_memcpy(user->sn.str.data, name->data, name->len);
+
+    user->since = ngx_chathub_log_head(&hub->zone.messages);
 
     ngx_queue_init(&user->sessions);
     ngx_rbtree_insert(&hub->users, &user->sn.node);
@@ -252,6 +261,10 @@ ngx_chathub_session_rename(ngx_chathub_session_t *s, ngx_str_t *name)
 ngx_int_t
 ngx_chathub_session_start(ngx_chathub_session_t *s, ngx_connection_t *c)
 {
+    /* few rooms cost little to look for, and the newcomer is told all */
+
+    ngx_chathub_directory_scan(s->hub, s->hub->nlisted < 256);
+
     if (ngx_chathub_group_add(&s->hub->everybody, &s->everybody, s)
         != NGX_OK)
     {
