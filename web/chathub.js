@@ -529,10 +529,6 @@ export class ChatHub extends EventTarget {
             stream.reset();
         }
 
-        for (const entry of this.#outbox) {
-            entry.ref = null;
-        }
-
         const requests = [...this.#requests.values()];
 
         this.#requests.clear();

@@ -69,6 +69,16 @@ async function joined(seq = 0, options = {}) {
 }
 
 
+/* all that was said before has been heard */
+
+async function settled(peer) {
+    const answer = hub.ping();
+
+    peer.ack(await peer.next('ping'), { time: '' });
+    await answer;
+}
+
+
 async function rejoin(answer = {}) {
     const peer = await server.accept();
 
@@ -171,8 +181,14 @@ test('what comes again is delivered once', async () => {
                                              id: 'm-e-2' }));
     peer.push('message', message(16777219, { room: 'lobby', epoch: 'f' }));
 
+    /* behind the others */
+    peer.push('message', message(16777218, { room: 'lobby', epoch: 'f' }));
+
     await until('the last came', () => messages.at(-1)?.seq === 16777219);
     assert.deepEqual(seqs(), [1, 2, 16777219]);
+    await settled(peer);
+    peer.cut();
+    assert.equal((await rejoin()).frame.data.seq, 16777219);
 });
 
 
@@ -184,13 +200,19 @@ test('a gap is told before what follows, and the place is new', async () => {
     ({ peer } = await rejoin({ epoch: 'g', seq: 40, resync: true }));
     await connected();
     assert.deepEqual(gaps, [{ room: 'lobby' }]);
+    peer.cut();
+
+    let frame;
+
+    ({ peer, frame } = await rejoin());
+    assert.equal(frame.data.epoch, 'g');
+    assert.equal(frame.data.seq, 40);
 
     peer.push('message', message(41, { room: 'lobby', epoch: 'g' }));
     await until('it came', () => messages.length === 1);
     peer.cut();
 
-    const { frame } = await rejoin();
-
+    ({ frame } = await rejoin());
     assert.equal(frame.data.epoch, 'g');
     assert.equal(frame.data.seq, 41);
 });
@@ -235,6 +257,26 @@ test('direct messages wait for those before them', async () => {
 
     await until('all came', () => messages.length === 6);
     assert.deepEqual(seqs(), [1, 2, 3, 4, 5, 6]);
+});
+
+
+test('from the oldest that is kept', async () => {
+    client();
+
+    const peer = await server.accept();
+
+    await peer.greet();
+
+    const promise = hub.follow('bob', { seq: 0 });
+    const frame = await peer.next('join');
+
+    assert.deepEqual(frame.data, { user: 'bob', seq: 0 });
+    peer.ack(frame, { user: 'bob', epoch: 'e', seq: 2, resync: false });
+    peer.push('message', directOf(1));
+    peer.push('message', directOf(2));
+    assert.equal((await promise).seq, 2);
+    await settled(peer);
+    assert.deepEqual(seqs(), [1, 2]);
 });
 
 
@@ -514,6 +556,19 @@ test('what waits is bounded', async () => {
 });
 
 
+test('what was answered waits no more', async () => {
+    const peer = await joined(0, { queueSize: 10 });
+
+    for (let i = 0; i < 3; i++) {
+        const promise = hub.send('lobby', '12345678');
+        const frame = await peer.next('message');
+
+        peer.ack(frame, { id: frame.data.id, seq: i + 1 });
+        await promise;
+    }
+});
+
+
 test('a message without an answer is given up in time', async () => {
     const peer = await joined(0, { expire: 100 });
     const promise = hub.send('lobby', 'x');
@@ -674,6 +729,15 @@ test('left while it is being joined', async () => {
 
     peer.ack(leave, { room: 'lobby' });
     assert.deepEqual(await left, { room: 'lobby' });
+
+    /* and if it was not joined at all */
+    hub.join('lobby').catch(() => {});
+    await peer.next('join');
+
+    const again = hub.leave('lobby');
+
+    peer.refuse(await peer.next('leave'), { code: 'not_joined', message: '' });
+    assert.deepEqual(await again, { room: 'lobby' });
 
     peer.push('message', message(1, { room: 'lobby' }));
     peer.push('message', message(1, { broadcast: 1 }));

@@ -34,7 +34,8 @@ class Person {
 
         person.stem = stem;
         person.proxy = await Proxy.start(nginx.port, async (port) =>
-            await nginx.workerOf(port) === nginx.workers()[worker]);
+            person.proxy.target !== nginx.port
+            || await nginx.workerOf(port) === nginx.workers()[worker]);
         person.home = `http://127.0.0.1:${person.proxy.port}/`;
         person.browser = await Browser.start(person.home);
         person.page = person.browser.page;

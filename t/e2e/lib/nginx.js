@@ -154,7 +154,6 @@ export class Nginx {
         });
 
         Nginx.#running.add(this);
-        Nginx.#cleanUp();
 
         await until('nginx listens', () => {
             if (this.#ended) {
@@ -182,9 +181,7 @@ export class Nginx {
 
     /* nothing is left, however the tests end */
 
-    static #cleanUp() {
-        Nginx.#cleanUp = () => {};
-
+    static {
         process.on('exit', () => {
             for (const nginx of [...Nginx.#running]) {
                 nginx.#kill();

@@ -34,6 +34,7 @@ export class Proxy {
     #server;
     #right;
     #pairs = new Set();
+    #waiting = new Set();
     #down = false;
     #muted = false;
 
@@ -67,6 +68,10 @@ export class Proxy {
             client.resetAndDestroy();
             server.resetAndDestroy();
         }
+
+        for (const client of this.#waiting) {
+            client.resetAndDestroy();
+        }
     }
 
     down() {
@@ -96,11 +101,14 @@ export class Proxy {
             return;
         }
 
-        client.pause();
+        this.#waiting.add(client);
+        await said(client);
 
-        const server = await this.#connect();
+        const server = client.destroyed ? null : await this.#connect();
 
-        if (server === null || client.destroyed || this.#down) {
+        this.#waiting.delete(client);
+
+        if (server === null || client.destroyed) {
             client.destroy();
             server?.destroy();
             return;
@@ -122,7 +130,11 @@ export class Proxy {
                 break;
             }
 
-            if (await this.#right(socket.localPort)) {
+            /* it may be gone before anybody can say */
+            const right = await Promise.resolve(socket.localPort)
+                .then(this.#right).catch(() => false);
+
+            if (right) {
                 server = socket;
             } else {
                 wrong.push(socket);
@@ -157,6 +169,19 @@ export class Proxy {
             }
         });
     }
+}
+
+
+/*
+ * Waits until there is something to pass on: browsers open connections in
+ * advance, and for those NGINX, asked to end, waits a minute.
+ */
+
+function said(socket) {
+    return new Promise((resolve) => {
+        socket.once('readable', resolve);
+        socket.once('close', resolve);
+    });
 }
 
 
