@@ -938,6 +938,11 @@ observer_main(void)
 
     child_begin(&area, &z, 0);
     reader_init(&reader, &z);
+
+    /* the workers may have begun already */
+
+    reader.messages = NGX_CHATHUB_UNIT;
+    reader.directed = NGX_CHATHUB_UNIT;
     reader.in_known = 1;
 
     for ( ;; ) {
