@@ -186,9 +186,11 @@ ngx_chathub_catchup_stream(ngx_chathub_session_t *s,
     cu->last = info->last;
     cu->end = info->seq;
 
-    cu->peer.len = key->b.len;
-    cu->peer.data = (u_char *) (cu + 1);
-    ngx_memcpy(cu->peer.data, key->b.data, key->b.len);
+    if (key->b.len) {
+        cu->peer.len = key->b.len;
+        cu->peer.data = (u_char *) (cu + 1);
+        ngx_memcpy(cu->peer.data, key->b.data, key->b.len);
+    }
 
     cu->next = s->catchups;
     s->catchups = cu;

@@ -569,8 +569,11 @@ ngx_chathub_request_publish(ngx_chathub_session_t *s, ngx_chathub_event_t *ev)
     p = ngx_cpymem(p, user->data, user->len);
 
     pub->room.data = p;
-    pub->room.len = msg->room.len;
-    p = ngx_cpymem(p, msg->room.data, msg->room.len);
+
+    if (msg->room.len) {
+        pub->room.len = msg->room.len;
+        p = ngx_cpymem(p, msg->room.data, msg->room.len);
+    }
 
     if (msg->broadcast) {
         a->key.kind = NGX_CHATHUB_STREAM_ALL;
