@@ -232,7 +232,7 @@ not_joined
     ann:must("join", { room = room })
     local unique = chat.name("i"):sub(1, 60)
     for _, id in ipairs({ unique, unique .. ("A"):rep(64 - #unique), "c-x",
-                          ("x"):rep(65), "a b", "a/b", "ä", "a\0",
+                          ("x"):rep(65), "a b", "a/b", "ä", "a\1",
                           "c-" .. unique })
     do
         local answer, err = ann:ask("message", { room = room, data = "x",

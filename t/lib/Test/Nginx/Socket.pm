@@ -258,6 +258,7 @@ sub exchange {
         timeout  => $limit,
         shutdown => scalar $block->shutdown,
         sleep    => $server->{sleep},
+        alive    => sub { $server->alive },
     });
 
     return $bytes if !defined $error;

@@ -285,7 +285,7 @@ sub connect_to {
             return $socket;
         }
 
-        return if time > $end;
+        return if time > $end || !$option->{alive}->();
 
         sleep $option->{sleep};
     }

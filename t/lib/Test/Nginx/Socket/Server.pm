@@ -540,6 +540,13 @@ sub stop {
 }
 
 
+sub alive {
+    my ($self) = @_;
+
+    return $self->{running} && is_running($self->{pid});
+}
+
+
 # A zombie that nobody has reaped yet does not run.
 
 sub is_running {
