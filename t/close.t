@@ -139,9 +139,9 @@ end
 
 === TEST 7: a peer that answers pings stays
 --- config eval
-$ChatHubSuite::Location =~ s/}/chathub_ping 100ms 5s; }/r . ::lua(<<'EOC')
+$ChatHubSuite::Location =~ s/}/chathub_ping 100ms 1s; }/r . ::lua(<<'EOC')
     local ann = chat.connect()
-    for _ = 1, 5 do
+    for _ = 1, 3 do
         local text, kind
         repeat
             text, kind = ann.ws:recv_frame()
