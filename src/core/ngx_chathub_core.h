@@ -280,6 +280,7 @@ struct ngx_chathub_hub_s {
     const char                  *reason;      /* not available, NULL: is */
     ngx_msec_t                   drain_end;
     unsigned                     attached:1;
+    unsigned                     sweeps:1;    /* dead workers' slots */
     unsigned                     draining:1;
     unsigned                     orphan:1;    /* the master is gone */
 };

@@ -31,6 +31,7 @@ static void ngx_chathub_hub_hot_handler(ngx_event_t *ev);
 static void ngx_chathub_hub_reap_handler(ngx_event_t *ev);
 static void ngx_chathub_hub_tick_handler(ngx_event_t *ev);
 static void ngx_chathub_hub_turn_wheel(ngx_chathub_hub_t *hub);
+static void ngx_chathub_hub_sweep(ngx_chathub_hub_t *hub);
 static void ngx_chathub_hub_second(ngx_chathub_hub_t *hub);
 static void ngx_chathub_hub_undos(ngx_chathub_hub_t *hub);
 static ngx_int_t ngx_chathub_hub_undo_one(ngx_chathub_hub_t *hub,
@@ -431,6 +432,7 @@ ngx_chathub_hub_tick_handler(ngx_event_t *ev)
 
     if (hub->attached) {
         ngx_chathub_hub_undos(hub);
+        ngx_chathub_hub_sweep(hub);
         ngx_chathub_presence_tick(hub);
         ngx_chathub_directory_scan(hub, 0);
         ngx_chathub_reader_post(hub);
@@ -495,6 +497,20 @@ ngx_chathub_hub_turn_wheel(ngx_chathub_hub_t *hub)
 }
 
 
+/* once a second, and at each tick while dead workers' traces are left */
+
+static void
+ngx_chathub_hub_sweep(ngx_chathub_hub_t *hub)
+{
+    if (hub->sweeps
+        && ngx_chathub_zone_sweep(&hub->zone, NGX_CHATHUB_SWEEP_BUDGET)
+           == NGX_OK)
+    {
+        hub->sweeps = 0;
+    }
+}
+
+
 static void
 ngx_chathub_hub_second(ngx_chathub_hub_t *hub)
 {
@@ -521,7 +537,7 @@ ngx_chathub_hub_second(ngx_chathub_hub_t *hub)
         return;
     }
 
-    (void) ngx_chathub_zone_sweep(&hub->zone, NGX_CHATHUB_SWEEP_BUDGET);
+    hub->sweeps = 1;
     (void) ngx_chathub_stream_expire(&hub->zone, NGX_CHATHUB_EXPIRE_BUDGET);
 
     if (hub->draining
