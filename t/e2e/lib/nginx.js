@@ -108,6 +108,9 @@ export class Nginx {
 
         assert.deepEqual(bad, [], 'the error log has alerts');
         assert.equal(this.#ended.code, 0, 'nginx ended in order');
+
+        /* kept where something was wrong */
+        fs.rmSync(this.prefix, { recursive: true });
     }
 
     #workerCount = 0;
