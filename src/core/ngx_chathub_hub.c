@@ -682,9 +682,10 @@ ngx_chathub_hub_drain(ngx_chathub_hub_t *hub)
     for (i = hub->everybody.n; i > 0; i--) {
         s = hub->everybody.places[i - 1]->session;
 
-        /* a thousand a second, at most within the time that they have */
+        /* a thousand a second, in two seconds at least, and always within
+         * the time that they have */
 
-        window = ngx_max(hub->everybody.n, 200);
+        window = ngx_max(hub->everybody.n, 2000);
         window = ngx_min(window, s->policy->drain * 4 / 5);
 
         ngx_chathub_hub_bye(s, reason,

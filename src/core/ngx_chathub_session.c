@@ -525,7 +525,16 @@ void
 ngx_chathub_session_heard(ngx_chathub_session_t *s)
 {
     s->heard = ngx_current_msec;
-    s->pinged = 0;
+
+    if (s->pinged) {
+        s->pinged = 0;
+
+        /* the wheel waits for the end of the timeout, which may be longer */
+
+        if (s->state == NGX_CHATHUB_SESSION_OPEN && !s->bye) {
+            ngx_chathub_session_wait(s, s->policy->ping_interval);
+        }
+    }
 }
 
 

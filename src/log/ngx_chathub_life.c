@@ -136,12 +136,8 @@ ngx_chathub_life_bells(ngx_chathub_life_t *life, ngx_slab_pool_t *shpool,
 void
 ngx_chathub_life_release(ngx_chathub_life_t *life)
 {
-    /* a worker's copy: the counts are those of the time of the fork */
-
-    if (ngx_process == NGX_PROCESS_WORKER || ngx_process == NGX_PROCESS_HELPER)
-    {
-        return;
-    }
+    /* a worker has a copy, and comes here at its end: what it closes stays
+     * open in the others */
 
     if (--life->refs == 0) {
         ngx_chathub_life_free(life);
