@@ -156,9 +156,9 @@ ngx_chathub_directory_next(ngx_chathub_hub_t *hub, ngx_str_t *prefix,
         }
     }
 
-    if (found && (found->name.len < prefix->len
-                  || ngx_memcmp(found->name.data, prefix->data, prefix->len)
-                     != 0))
+    if (found && prefix->len
+        && (found->name.len < prefix->len
+            || ngx_memcmp(found->name.data, prefix->data, prefix->len) != 0))
     {
         return NULL;
     }
