@@ -320,7 +320,13 @@ ngx_chathub_session_close(ngx_chathub_session_t *s, ngx_uint_t code,
 
     if (s->state == NGX_CHATHUB_SESSION_OPEN) {
         s->state = NGX_CHATHUB_SESSION_CLOSING;
-        ngx_chathub_session_wait(s, NGX_CHATHUB_CLOSE_TIME);
+
+        /* who does not answer holds no worker longer than the drain, of which
+         * four fifths were for the "bye" */
+
+        ngx_chathub_session_wait(s, s->bye ? ngx_min(NGX_CHATHUB_CLOSE_TIME,
+                                                     s->policy->drain / 5)
+                                           : NGX_CHATHUB_CLOSE_TIME);
     }
 }
 

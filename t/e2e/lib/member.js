@@ -22,7 +22,10 @@ import { until } from './until.js';
  *     ann.events                           what else came, since the start
  *     ann.faults                           gaps, repeats, resyncs, epochs
  *     ann.closes                           codes of his connections' ends
+ *     ann.status                           of a handshake that was refused
  *     ann.stop()
+ *
+ * Options: "once", not to come back; "path" of the location.
  */
 
 export class Member {
@@ -99,18 +102,36 @@ export class Member {
         return id;
     }
 
+    /* joins one more room, from a place */
+
+    follow(room, place) {
+        this.#rooms.set(room, { ...place });
+        this.seen.set(room, []);
+
+        return this.ask('join', { room, ...place });
+    }
+
+    epoch(room) {
+        return this.#rooms.get(room).epoch;
+    }
+
     stop() {
         this.#stopped = true;
         this.ws.terminate();
     }
 
     #connect() {
-        const url = `ws://127.0.0.1:${this.port}/ws?user=${this.user}`;
+        const path = this.options.path ?? '/ws';
+        const url = `ws://127.0.0.1:${this.port}${path}?user=${this.user}`;
         const ws = this.ws = new WebSocket(url);
 
         this.#ready = false;
 
         ws.on('error', () => { /* "close" follows */ });
+        ws.on('unexpected-response', (request, response) => {
+            this.status = response.statusCode;
+            request.destroy();
+        });
         ws.on('open', () => this.#enter(ws));
         ws.on('message', (text) => this.#heard(JSON.parse(text)));
 

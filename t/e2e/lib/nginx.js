@@ -36,7 +36,8 @@ const BAD = /\[(?:alert|emerg)\]|Sanitizer|runtime error:/;
  * In "config", a text, PORT stands for the port; a "listen" on any address is
  * one on 127.0.0.1.  "workers" replaces worker_processes, "expect", an array
  * of expressions, is what the log may have of alerts (a worker that a test
- * killed, for example).
+ * killed, for example).  "prefix" is another nginx's, to share it; that one is
+ * stopped with "keep" then.
  *
  * TEST_NGINX_BINARY and TEST_NGINX_LOAD_MODULES name the binary and the
  * module; by default they are made, and taken from build/normal.
@@ -51,10 +52,10 @@ export class Nginx {
     #ended;
     #errorLog;
 
-    static async start({ config, workers, expect = [] }) {
+    static async start({ config, workers, expect = [], prefix }) {
         const nginx = new Nginx();
 
-        await nginx.#start(config, workers, expect);
+        await nginx.#start(config, workers, expect, prefix);
 
         return nginx;
     }
@@ -93,7 +94,7 @@ export class Nginx {
             >= this.#workerCount);
     }
 
-    async stop() {
+    async stop({ keep = false } = {}) {
         this.signal('SIGQUIT');
 
         try {
@@ -110,41 +111,48 @@ export class Nginx {
         assert.equal(this.#ended.code, 0, 'nginx ended in order');
 
         /* kept where something was wrong */
-        fs.rmSync(this.prefix, { recursive: true });
+        if (!keep) {
+            fs.rmSync(this.prefix, { recursive: true });
+        }
     }
 
     #workerCount = 0;
 
-    async #start(config, workers, expect) {
+    async #start(config, workers, expect, prefix) {
         const { binary, modules } = built();
 
         this.port = await freePort();
-        this.prefix = path.join(root, 'build', 'e2e-run',
-                                `${process.pid}-${++Nginx.#count}`);
+        const number = ++Nginx.#count;
+
+        this.prefix = prefix ?? path.join(root, 'build', 'e2e-run',
+                                          `${process.pid}-${number}`);
         this.#expect = expect;
-        this.#errorLog = path.join(this.prefix, 'logs', 'error.log');
+        this.#errorLog = path.join(this.prefix, 'logs', `error-${number}.log`);
 
         for (const dir of ['logs', 'modules']) {
             fs.mkdirSync(path.join(this.prefix, dir), { recursive: true });
         }
 
-        for (const module of modules) {
-            fs.symlinkSync(module, path.join(this.prefix, 'modules',
-                                             path.basename(module)));
-        }
+        if (prefix === undefined) {
+            for (const module of modules) {
+                fs.symlinkSync(module, path.join(this.prefix, 'modules',
+                                                 path.basename(module)));
+            }
 
-        fs.symlinkSync(path.join(root, 'web'), path.join(this.prefix, 'html'));
+            fs.symlinkSync(path.join(root, 'web'),
+                           path.join(this.prefix, 'html'));
+        }
 
         const text = adapt(config, this.port, workers);
 
         this.#workerCount = Number(/worker_processes\s+(\d+)/.exec(text)?.[1]
                                    ?? 1);
-        fs.writeFileSync(path.join(this.prefix, 'nginx.conf'), text);
+        fs.writeFileSync(path.join(this.prefix, `${number}.conf`), text);
 
         const log = fs.openSync(this.#errorLog, 'a');
 
         this.#process = spawn(binary, ['-p', this.prefix + '/', '-e', 'stderr',
-                                       '-c', 'nginx.conf', '-g', globals()],
+                                       '-c', `${number}.conf`, '-g', globals()],
                               { stdio: ['ignore', log, log] });
         fs.closeSync(log);
 
