@@ -9,8 +9,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 
-import { at, heard, owners, serve } from './lib/chat-server.js';
-import { Member, agree } from './lib/member.js';
+import { Member, at, heard, owners, serve } from './lib/chat-server.js';
+import { agree } from './lib/member.js';
 import { until } from './lib/until.js';
 
 

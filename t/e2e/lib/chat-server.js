@@ -7,7 +7,7 @@ import path from 'node:path';
 
 import WebSocket from 'ws';
 
-import { Member } from './member.js';
+import { Member as Base } from './member.js';
 import { Nginx } from './nginx.js';
 import { until } from './until.js';
 
@@ -58,6 +58,33 @@ http {
 }
 
 
+/* A member who also comes back after a handshake that was refused: a listener
+ * of "unexpected-response" has to end the connection itself. */
+
+export class Member extends Base {
+    /* there before the fields of a member's own are */
+
+    static #of = new WeakMap();
+
+    static async start(port, user, rooms = [], options = {}) {
+        const member = new Member(port, user, rooms, options);
+
+        await member.ready();
+
+        return member;
+    }
+
+    get ws() {
+        return Member.#of.get(this);
+    }
+
+    set ws(ws) {
+        Member.#of.set(this, ws);
+        ws.on('unexpected-response', () => ws.terminate());
+    }
+}
+
+
 /* Starts it, with all its workers; options are those of config() and of
  * Nginx.start(). */
 
@@ -74,9 +101,8 @@ export async function serve({ expect, prefix, workers = 4, ...options } = {}) {
 /* Gives a server another configuration, which it takes at the next reload. */
 
 export function reconfigure(nginx, text) {
-    const file = `/proc/${nginx.pid}/cmdline`;
-    const args = fs.readFileSync(file, 'utf8').split('\0');
-    const name = args[args.indexOf('-c') + 1];
+    const title = fs.readFileSync(`/proc/${nginx.pid}/cmdline`, 'utf8');
+    const [, name] = / -c (\S+)/.exec(title);
 
     fs.writeFileSync(path.join(nginx.prefix, name),
                      text.replaceAll('PORT', nginx.port));
