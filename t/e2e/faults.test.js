@@ -91,7 +91,7 @@ test('members on four workers see one order', async () => {
     await start(24, room);
 
     const pids = await Promise.all(members.map((m) =>
-        nginx.workerOf(m.localPort)));
+        m.worker(nginx)));
 
     assert.ok(new Set(pids).size > 1, 'several workers have members');
 
@@ -115,7 +115,7 @@ test('workers are killed', async () => {
     for (let i = 0; i < FAULTS; i++) {
         const victim = pick(nginx.workers());
         const owners = await Promise.all(members.map((m) =>
-            nginx.workerOf(m.localPort)));
+            m.worker(nginx)));
         const others = members.filter((_, j) => owners[j] !== victim);
         const closes = others.map((m) => m.closes.length);
 
@@ -150,13 +150,13 @@ test('the users of a killed worker are gone', async () => {
     members = await Promise.all(Array.from({ length: 16 }, (_, i) =>
         Member.start(nginx.port, `once${i}`, [room], { once: true })));
 
-    const victim = await nginx.workerOf(members[0].localPort);
+    const victim = await members[0].worker(nginx);
     const owners = await Promise.all(members.map((m) =>
-        nginx.workerOf(m.localPort)));
+        m.worker(nginx)));
     const watcher = await Member.start(nginx.port, 'watcher', [room]);
 
     await until('the watcher is on another worker', async () => {
-        if (await nginx.workerOf(watcher.localPort) !== victim) {
+        if (await watcher.worker(nginx) !== victim) {
             return true;
         }
 
@@ -200,7 +200,7 @@ test('workers are stopped for a while', async () => {
     for (let i = 0; i < Math.ceil(FAULTS / 2); i++) {
         const victim = pick(nginx.workers());
         const owners = await Promise.all(members.map((m) =>
-            nginx.workerOf(m.localPort)));
+            m.worker(nginx)));
         const mover = members.findIndex((_, j) => owners[j] !== victim);
         const seen = members[mover].seen.get(room).length;
 
@@ -230,11 +230,11 @@ test('a worker that was lapped while it was stopped', async () => {
 
     try {
         const ann = await Member.start(small.port, 'ann', ['a', 'quiet']);
-        const victim = await small.workerOf(ann.localPort);
+        const victim = await ann.worker(small);
         const bob = await Member.start(small.port, 'bob', ['a', 'quiet']);
 
         await until('bob is on the other worker', async () => {
-            if (await small.workerOf(bob.localPort) !== victim) {
+            if (await bob.worker(small) !== victim) {
                 return true;
             }
 
@@ -329,7 +329,7 @@ test('old and new workers chat with each other', async () => {
         const late = await until('somebody is at a new worker', async () => {
             const member = await Member.start(other.port, 'late', [room]);
 
-            if (!old.includes(await other.workerOf(member.localPort))) {
+            if (!old.includes(await member.worker(other))) {
                 return member;
             }
 

@@ -92,6 +92,12 @@ function resident() {
 }
 
 
+function sanitized() {
+    return nginx.workers().some((pid) =>
+        /libasan/.test(fs.readFileSync(`/proc/${pid}/maps`, 'utf8')));
+}
+
+
 test('readers that do not read are sent away, the others not', async () => {
     const name = room();
     const ann = await member('ann', [name]);
@@ -116,7 +122,10 @@ test('readers that do not read are sent away, the others not', async () => {
     await until('bob has all', () => bob.seen.get(name).length === 1500);
     await agree(name, [ann, bob]);
 
-    assert.ok(resident() - before < 64 * 1024, 'memory is bounded');
+    /* a sanitizer keeps what was freed */
+
+    assert.ok(sanitized() || resident() - before < 64 * 1024,
+              'memory is bounded');
 
     await until('the slow ones are out of the room', async () =>
         (await ann.ask('users', { room: name })).count === 2);
@@ -335,7 +344,7 @@ test('another NGINX on the same hub waits until the first is gone',
     await until('the second takes over', async () => {
         const m = new Member(second.port, 'cid', [], { once: true });
 
-        await until('it is answered', () => m.status || m.ws.readyState === 1);
+        await until('it is answered', () => m.ws.readyState !== 0);
 
         const open = m.ws.readyState === 1;
 

@@ -81,6 +81,13 @@ export class Member {
         return this.ws._socket.localPort;
     }
 
+    /* the worker that has his connection; he may not know yet that it broke */
+
+    worker(nginx) {
+        return until(`the worker of ${this.user} is known`, () =>
+            nginx.workerOf(this.localPort, 100));
+    }
+
     ask(event, data) {
         return new Promise((resolve, reject) => {
             const ref = ++this.#refs;
@@ -130,7 +137,7 @@ export class Member {
         ws.on('error', () => { /* "close" follows */ });
         ws.on('unexpected-response', (request, response) => {
             this.status = response.statusCode;
-            request.destroy();
+            ws.terminate();
         });
         ws.on('open', () => this.#enter(ws));
         ws.on('message', (text) => this.#heard(JSON.parse(text)));

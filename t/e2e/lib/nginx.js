@@ -68,12 +68,12 @@ export class Nginx {
         return children(this.pid);
     }
 
-    workerOf(port) {
+    workerOf(port, timeout) {
         return until('a worker has the connection', () => {
             const link = `socket:[${inode(this.port, port)}]`;
 
             return this.workers().find((pid) => fds(pid).includes(link));
-        });
+        }, timeout);
     }
 
     log() {
