@@ -617,6 +617,14 @@ ngx_chathub_catchup_room_next(ngx_chathub_room_t *room)
         return;
     }
 
+    if (info.epoch == room->epoch && info.seq < room->passed) {
+
+        /* the record is in the log before the stream's entry tells of it */
+
+        info.seq = room->passed;
+        info.last = room->passed_at;
+    }
+
     if (info.epoch == room->epoch && info.seq <= room->seq) {
         ngx_chathub_catchup_free(cu);
         ngx_chathub_catchup_settle(room);
@@ -712,6 +720,7 @@ ngx_chathub_catchup_room_lost(ngx_chathub_room_t *room,
     room->epoch = info->epoch;
     room->seq = info->seq;
     room->last = info->last;
+    room->passed = 0;
 
     for (i = g->n; i > 0; i--) {
         s = g->places[i - 1]->session;

@@ -24,7 +24,8 @@
 #define NGX_CHATHUB_BATCH_MAX       262144 /* bytes gathered for one send */
 #define NGX_CHATHUB_PENDING_MAX     65536  /* bytes of answers, likewise */
 #define NGX_CHATHUB_SHARE_MIN       4096   /* larger ones are not copied */
-#define NGX_CHATHUB_SLICE_SENDS     384    /* sends a turn: 2 to 3 ms */
+#define NGX_CHATHUB_SLICE_SENDS     384    /* sends a turn, of batches as of
+                                              answers: 2 to 3 ms */
 #define NGX_CHATHUB_SLICE_RECORDS   512    /* own records a turn */
 #define NGX_CHATHUB_SLICE_SKIPS     16384  /* others' */
 #define NGX_CHATHUB_EXCEPT_MAX      16
@@ -121,6 +122,8 @@ struct ngx_chathub_room_s {
     ngx_uint_t                   nmembers;
     ngx_queue_t                  catching;    /* catchups of members */
     ngx_chathub_catchup_t       *behind;      /* the room's own */
+    uint64_t                     passed;      /* seq and position of the last */
+    uint64_t                     passed_at;   /* one that was left to it */
 
     ngx_queue_t                  presence;    /* in the hub's list */
     ngx_chathub_delta_t         *delta;       /* who came and went */
@@ -248,7 +251,9 @@ struct ngx_chathub_hub_s {
     ngx_queue_t                  presence;    /* rooms */
     ngx_queue_t                  typing;      /* by end */
     ngx_queue_t                  undos;       /* in the order they came */
-    ngx_chathub_session_t       *flushing;    /* sessions with answers */
+    ngx_chathub_session_t       *flushing;    /* sessions with answers, in the
+                                                 order they came */
+    ngx_chathub_session_t      **flushing_last;
     ngx_chathub_session_t       *dead;
     ngx_chathub_room_t          *empty;       /* rooms to be freed */
     uint64_t                    *positions;   /* scratch of conf->replay */
@@ -306,6 +311,9 @@ void ngx_chathub_reader_handler(ngx_event_t *ev);
 
 ngx_chathub_chunk_t *ngx_chathub_chunk_create(size_t capacity, ngx_log_t *log);
 void ngx_chathub_chunk_unref(ngx_chathub_chunk_t *chunk);
+
+/* the first of the sessions with answers, out of the list; NULL: none */
+ngx_chathub_session_t *ngx_chathub_session_flushing(ngx_chathub_hub_t *hub);
 
 /* sends a chunk's bytes from "offset" on after all that was said before */
 void ngx_chathub_session_send(ngx_chathub_session_t *s,

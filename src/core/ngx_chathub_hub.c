@@ -111,6 +111,7 @@ ngx_chathub_hub_create(ngx_chathub_hub_conf_t *conf, ngx_cycle_t *cycle)
                     ngx_str_rbtree_insert_value);
 
     hub->everybody.hub = hub;
+    hub->flushing_last = &hub->flushing;
 
     ngx_queue_init(&hub->dirty);
     ngx_queue_init(&hub->hot);
@@ -249,8 +250,8 @@ ngx_chathub_hub_listen(ngx_chathub_hub_t *hub)
 
     if (ngx_add_event(c->read, NGX_READ_EVENT, 0) != NGX_OK) {
         c->idle = 0;
-        c->fd = (ngx_socket_t) -1;
         ngx_free_connection(c);
+        c->fd = (ngx_socket_t) -1;
         return NGX_ERROR;
     }
 
@@ -363,7 +364,7 @@ static void
 ngx_chathub_hub_flush_handler(ngx_event_t *ev)
 {
     ngx_int_t               groups, replays;
-    ngx_uint_t              budget;
+    ngx_uint_t              budget, answers;
     ngx_chathub_hub_t      *hub;
     ngx_chathub_session_t  *s;
 
@@ -371,10 +372,12 @@ ngx_chathub_hub_flush_handler(ngx_event_t *ev)
 
     replays = ngx_chathub_catchup_run(hub);
 
-    while (hub->flushing) {
-        s = hub->flushing;
-        hub->flushing = s->next;
-        s->flushing = 0;
+    for (answers = NGX_CHATHUB_SLICE_SENDS; answers; answers--) {
+        s = ngx_chathub_session_flushing(hub);
+
+        if (s == NULL) {
+            break;
+        }
 
         if (s->state == NGX_CHATHUB_SESSION_DEAD) {
 
@@ -392,7 +395,7 @@ ngx_chathub_hub_flush_handler(ngx_event_t *ev)
     budget = NGX_CHATHUB_SLICE_SENDS;
     groups = ngx_chathub_group_flush(hub, &budget);
 
-    if (groups == NGX_AGAIN || replays == NGX_AGAIN) {
+    if (groups == NGX_AGAIN || replays == NGX_AGAIN || answers == 0) {
 
         if (ev->posted) {
             ngx_delete_posted_event(ev);
@@ -762,10 +765,7 @@ ngx_chathub_hub_exit(ngx_chathub_hub_t *hub)
 
     /* one try each to get the words out, nobody waits for an answer */
 
-    while (hub->flushing) {
-        s = hub->flushing;
-        hub->flushing = s->next;
-        s->flushing = 0;
+    while ((s = ngx_chathub_session_flushing(hub)) != NULL) {
 
         if (s->state != NGX_CHATHUB_SESSION_DEAD) {
             ngx_chathub_session_flush(s);

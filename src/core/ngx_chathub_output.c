@@ -15,8 +15,11 @@
 
 
 static void ngx_chathub_session_post(ngx_chathub_session_t *s);
+static void ngx_chathub_session_put(ngx_chathub_session_t *s,
+    ngx_chathub_chunk_t *chunk, size_t offset, size_t spare);
 static ngx_int_t ngx_chathub_session_queue(ngx_chathub_session_t *s,
-    ngx_chathub_chunk_t *chunk, size_t offset);
+    ngx_chathub_chunk_t *chunk, size_t offset, size_t spare);
+static ngx_uint_t ngx_chathub_session_begun(ngx_chathub_session_t *s);
 static void ngx_chathub_session_slow(ngx_chathub_session_t *s);
 static void ngx_chathub_session_sent(ngx_chathub_session_t *s);
 
@@ -125,10 +128,35 @@ ngx_chathub_session_post(ngx_chathub_session_t *s)
     hub = s->hub;
 
     s->flushing = 1;
-    s->next = hub->flushing;
-    hub->flushing = s;
+    s->next = NULL;
+
+    *hub->flushing_last = s;
+    hub->flushing_last = &s->next;
 
     ngx_post_event(&hub->flush, &ngx_posted_events);
+}
+
+
+ngx_chathub_session_t *
+ngx_chathub_session_flushing(ngx_chathub_hub_t *hub)
+{
+    ngx_chathub_session_t  *s;
+
+    s = hub->flushing;
+
+    if (s == NULL) {
+        return NULL;
+    }
+
+    hub->flushing = s->next;
+
+    if (hub->flushing == NULL) {
+        hub->flushing_last = &hub->flushing;
+    }
+
+    s->flushing = 0;
+
+    return s;
 }
 
 
@@ -147,7 +175,12 @@ ngx_chathub_session_flush(ngx_chathub_session_t *s)
 
     s->pending = NULL;
 
-    ngx_chathub_session_send(s, chunk, 0);
+    /* a peer that does not read must not get hundreds of bytes of memory for
+     * each two of an answer */
+
+    ngx_chathub_session_put(s, chunk, 0,
+                            offsetof(ngx_chathub_chunk_t, data)
+                            + chunk->capacity - chunk->size);
     ngx_chathub_chunk_unref(chunk);
 }
 
@@ -155,6 +188,18 @@ ngx_chathub_session_flush(ngx_chathub_session_t *s)
 void
 ngx_chathub_session_send(ngx_chathub_session_t *s, ngx_chathub_chunk_t *chunk,
     size_t offset)
+{
+    /* of what is shared the session pays the bytes */
+
+    ngx_chathub_session_put(s, chunk, offset, 0);
+}
+
+
+/* "spare" is the memory besides the bytes that waits with them */
+
+static void
+ngx_chathub_session_put(ngx_chathub_session_t *s, ngx_chathub_chunk_t *chunk,
+    size_t offset, size_t spare)
 {
     ssize_t            n;
     ngx_connection_t  *c;
@@ -203,7 +248,7 @@ ngx_chathub_session_send(ngx_chathub_session_t *s, ngx_chathub_chunk_t *chunk,
         return;
     }
 
-    if (ngx_chathub_session_queue(s, chunk, offset) != NGX_OK
+    if (ngx_chathub_session_queue(s, chunk, offset, spare) != NGX_OK
         || ngx_handle_write_event(c->write, 0) != NGX_OK)
     {
         ngx_chathub_session_die(s);
@@ -213,7 +258,7 @@ ngx_chathub_session_send(ngx_chathub_session_t *s, ngx_chathub_chunk_t *chunk,
 
 static ngx_int_t
 ngx_chathub_session_queue(ngx_chathub_session_t *s, ngx_chathub_chunk_t *chunk,
-    size_t offset)
+    size_t offset, size_t spare)
 {
     ngx_chathub_queued_t  *q;
 
@@ -225,12 +270,13 @@ ngx_chathub_session_queue(ngx_chathub_session_t *s, ngx_chathub_chunk_t *chunk,
     q->next = NULL;
     q->chunk = chunk;
     q->offset = offset;
+    q->cost = sizeof(ngx_chathub_queued_t) + spare;
 
     chunk->refs++;
 
     *s->out_last = q;
     s->out_last = &q->next;
-    s->out_size += chunk->size - offset;
+    s->out_size += chunk->size - offset + q->cost;
 
     return NGX_OK;
 }
@@ -250,9 +296,9 @@ ngx_chathub_session_drop_queue(ngx_chathub_session_t *s,
 
     /* a unit that was begun must be ended, or the peer reads nonsense */
 
-    if (q && keep_partial && q->offset) {
+    if (q && keep_partial && ngx_chathub_session_begun(s)) {
         s->out_last = &q->next;
-        s->out_size = q->chunk->size - q->offset;
+        s->out_size = q->chunk->size - q->offset + q->cost;
         next = q->next;
         q->next = NULL;
         q = next;
@@ -273,6 +319,25 @@ ngx_chathub_session_drop_queue(ngx_chathub_session_t *s,
         ngx_chathub_chunk_unref(s->pending);
         s->pending = NULL;
     }
+}
+
+
+/* is a part of the queue's first chunk on its way? */
+
+static ngx_uint_t
+ngx_chathub_session_begun(ngx_chathub_session_t *s)
+{
+#if (NGX_SSL || NGX_COMPAT)
+
+    /* TLS tells only of the whole, and wants to be asked for that again */
+
+    if (s->connection->ssl) {
+        return 1;
+    }
+
+#endif
+
+    return s->out->offset != 0;
 }
 
 
@@ -337,6 +402,7 @@ ngx_chathub_session_write_handler(ngx_event_t *wev)
         }
 
         s->out = q->next;
+        s->out_size -= ngx_min(s->out_size, q->cost);
 
         if (s->out == NULL) {
             s->out_last = &s->out;

@@ -152,16 +152,20 @@ ngx_chathub_presence_forget(ngx_chathub_room_t *room)
 void
 ngx_chathub_presence_tick(ngx_chathub_hub_t *hub)
 {
-    ngx_queue_t           *q, *next;
+    ngx_queue_t           *q, told;
     ngx_chathub_room_t    *room;
     ngx_chathub_typing_t  *t;
 
-    for (q = ngx_queue_head(&hub->presence);
-         q != ngx_queue_sentinel(&hub->presence);
-         q = next)
-    {
-        next = ngx_queue_next(q);
+    /* one who is told may end, and take any of the rooms along */
+
+    ngx_queue_init(&told);
+
+    while (!ngx_queue_empty(&hub->presence)) {
+        q = ngx_queue_head(&hub->presence);
         room = ngx_queue_data(q, ngx_chathub_room_t, presence);
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&told, q);
 
         if (ngx_current_msec - room->told < NGX_CHATHUB_PRESENCE_TIME) {
             continue;
@@ -172,6 +176,8 @@ ngx_chathub_presence_tick(ngx_chathub_hub_t *hub)
             ngx_chathub_presence_forget(room);
         }
     }
+
+    ngx_queue_add(&hub->presence, &told);
 
     while (!ngx_queue_empty(&hub->typing)) {
         q = ngx_queue_head(&hub->typing);

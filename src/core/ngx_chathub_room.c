@@ -125,6 +125,12 @@ ngx_chathub_group_remove(ngx_chathub_place_t *place)
 static void
 ngx_chathub_group_move(ngx_chathub_group_t *g, ngx_uint_t from, ngx_uint_t to)
 {
+    /* the hole is there already, and what it held has moved elsewhere */
+
+    if (from == to) {
+        return;
+    }
+
     g->places[to] = g->places[from];
     g->places[to]->index = to;
 }
@@ -308,7 +314,8 @@ ngx_chathub_group_reserve(ngx_chathub_group_t *g, ngx_chathub_variant_t *v,
         return NGX_AGAIN;
     }
 
-    capacity = chunk ? (chunk->size + size) * 2 : ngx_max(size, 512);
+    capacity = chunk ? ngx_min((chunk->size + size) * 2, NGX_CHATHUB_BATCH_MAX)
+                     : ngx_max(size, 512);
 
     grown = ngx_chathub_chunk_create(capacity, g->hub->log);
     if (grown == NULL) {
@@ -588,7 +595,10 @@ ngx_chathub_group_gathers(ngx_chathub_group_t *g)
     ngx_chathub_variant_t  *v;
 
     for (v = g->variants; v; v = v->next) {
-        if (v->gather.chunk) {
+
+        /* one that is empty is left of what found no memory */
+
+        if (v->gather.chunk && v->gather.chunk->size) {
             return 1;
         }
     }
@@ -846,13 +856,16 @@ ngx_chathub_room_record(ngx_chathub_room_t *room, ngx_chathub_record_t *rec)
 {
     ngx_int_t  rc;
 
-    /* a replay of the whole room will come to it */
-
-    if (room->behind) {
+    if (rec->epoch == room->epoch && rec->seq <= room->seq) {
         return NGX_OK;
     }
 
-    if (rec->epoch == room->epoch && rec->seq <= room->seq) {
+    /* a replay of the whole room will come to it, also where the stream's
+     * entry does not tell of it yet */
+
+    if (room->behind) {
+        room->passed = rec->seq;
+        room->passed_at = rec->position;
         return NGX_OK;
     }
 

@@ -242,6 +242,12 @@ ngx_chathub_session_rename(ngx_chathub_session_t *s, ngx_str_t *name)
         return rc;
     }
 
+    /* the old name types no more */
+
+    for (m = s->members; m; m = m->next) {
+        ngx_chathub_typing_set(m, 0);
+    }
+
     old = s->user;
     s->user = user;
 
@@ -378,6 +384,13 @@ ngx_chathub_session_die(ngx_chathub_session_t *s)
     ngx_chathub_session_leave(s);
 
     s->state = NGX_CHATHUB_SESSION_DEAD;
+
+    if (s->out) {
+
+        /* TLS cannot say its close behind a record that was begun */
+
+        s->connection->buffered |= NGX_LOWLEVEL_BUFFERED;
+    }
 
     ngx_chathub_session_drop_queue(s, 0);
 
@@ -621,6 +634,12 @@ ngx_chathub_session_message(ngx_chathub_session_t *s,
     u_char                buf[NGX_CHATHUB_MESSAGE_HEAD_MAX], *p;
     ngx_str_t             head;
     ngx_chathub_chunk_t  *chunk;
+
+    /* nothing comes behind a close */
+
+    if (s->state != NGX_CHATHUB_SESSION_OPEN) {
+        return;
+    }
 
     head.data = buf;
     head.len = ngx_chathub_message_head(buf, &rec->id, rec->seq, rec->epoch,

@@ -49,6 +49,7 @@ struct ngx_chathub_queued_s {
     ngx_chathub_queued_t        *next;
     ngx_chathub_chunk_t         *chunk;
     size_t                       offset;
+    size_t                       cost;        /* memory besides the bytes */
 };
 
 
@@ -109,7 +110,8 @@ struct ngx_chathub_session_s {
 
     ngx_chathub_queued_t        *out;         /* send queue, oldest first */
     ngx_chathub_queued_t       **out_last;
-    size_t                       out_size;    /* bytes not yet sent */
+    size_t                       out_size;    /* bytes not yet sent, and what
+                                                 their queue costs */
     ngx_chathub_chunk_t         *pending;     /* gathers this turn's answers */
     ngx_chathub_session_t       *next;        /* in the hub's list to flush,
                                                  or to free */
