@@ -58,10 +58,14 @@ http {
 }
 
 
-/* A member who also comes back after a handshake that was refused: a listener
- * of "unexpected-response" has to end the connection itself. */
+/*
+ * A member who also comes back after a handshake that was refused: a listener
+ * of "unexpected-response" has to end the connection itself.  "ends" has the
+ * codes of the connections that had been open.
+ */
 
 export class Member extends Base {
+
     /* there before the fields of a member's own are */
 
     static #of = new WeakMap();
@@ -75,14 +79,32 @@ export class Member extends Base {
     }
 
     get ws() {
-        return Member.#of.get(this);
+        return Member.#of.get(this).ws;
     }
 
     set ws(ws) {
-        Member.#of.set(this, ws);
+        const own = Member.#of.get(this) ?? { ends: [] };
+
+        Member.#of.set(this, own);
+        own.ws = ws;
+
         ws.on('unexpected-response', () => ws.terminate());
+        ws.on('open', () => ws.on('close', (code) => own.ends.push(code)));
+    }
+
+    get ends() {
+        return Member.#of.get(this).ends;
     }
 }
+
+
+/* The sanitizers keep what was freed, a quarter of a gigabyte, which would hide
+ * what a server needs. */
+
+const ASAN = [process.env.ASAN_OPTIONS, 'quarantine_size_mb=1',
+              'thread_local_quarantine_size_kb=64'];
+
+process.env.ASAN_OPTIONS = ASAN.filter(Boolean).join(':');
 
 
 /* Starts it, with all its workers; options are those of config() and of
