@@ -413,8 +413,10 @@ test_small_answers(void **state)
 static void
 test_count(void **state)
 {
-    ngx_str_t   data;
-    ngx_uint_t  i, n;
+    size_t                 size;
+    ngx_str_t              data;
+    ngx_uint_t             i, n;
+    ngx_chathub_queued_t  *q;
 
     ngx_str_null(&data);
     n = 0;
@@ -428,6 +430,14 @@ test_count(void **state)
         n += 2;
 
         drained(i % 300);
+
+        size = 0;
+
+        for (q = s.out; q; q = q->next) {
+            size += q->chunk->size - q->offset + q->cost;
+        }
+
+        assert_int_equal(s.out_size, size);
 
         if (i % 50 == 49) {
             drained(ANY);
