@@ -58,11 +58,8 @@ http {
 }
 
 
-/*
- * A member who also comes back after a handshake that was refused: a listener
- * of "unexpected-response" has to end the connection itself.  "ends" has the
- * codes of the connections that had been open.
- */
+/* A member of whom is known how his connections ended that had been open:
+ * "ends" has their codes, "closes" those of refused handshakes too. */
 
 export class Member extends Base {
 
@@ -88,7 +85,6 @@ export class Member extends Base {
         Member.#of.set(this, own);
         own.ws = ws;
 
-        ws.on('unexpected-response', () => ws.terminate());
         ws.on('open', () => ws.on('close', (code) => own.ends.push(code)));
     }
 
