@@ -194,9 +194,12 @@ struct ngx_chathub_user_local_s {
 typedef struct {
     ngx_rbtree_node_t            node;        /* by name */
     ngx_rbtree_node_t            age;         /* newest first */
+    ngx_queue_t                  queue;       /* its coming or going is still to
+                                                 be told */
     uint64_t                     stream_id;
     uint64_t                     mark;        /* last scan that saw it */
     uint32_t                     stream;
+    unsigned                     untold:1;
     ngx_str_t                    name;
 } ngx_chathub_listed_t;
 
@@ -268,6 +271,9 @@ struct ngx_chathub_hub_s {
     ngx_rbtree_t                 aged;        /* the same by age */
     ngx_rbtree_node_t            aged_sentinel;
     ngx_uint_t                   nlisted;
+    ngx_queue_t                  listed_come;   /* rooms that nobody was told
+                                                   of */
+    ngx_queue_t                  listed_gone;   /* and that are gone, untold */
     uint64_t                     listed_version;
     uint64_t                     listed_next;   /* version of the scan under
                                                    way */

@@ -24,19 +24,23 @@ static ngx_int_t ngx_chathub_directory_compare(ngx_str_t *one,
     ngx_str_t *two);
 static ngx_chathub_listed_t *ngx_chathub_directory_find(
     ngx_chathub_hub_t *hub, ngx_str_t *name);
+static void ngx_chathub_directory_look(ngx_chathub_hub_t *hub,
+    ngx_uint_t now);
 static ngx_int_t ngx_chathub_directory_slice(ngx_chathub_hub_t *hub,
-    ngx_array_t *added, ngx_uint_t budget);
-static ngx_int_t ngx_chathub_directory_gone(ngx_chathub_hub_t *hub,
-    ngx_pool_t *pool, ngx_array_t *removed);
+    ngx_uint_t budget);
+static void ngx_chathub_directory_gone(ngx_chathub_hub_t *hub);
 static ngx_int_t ngx_chathub_directory_add(ngx_chathub_hub_t *hub,
-    ngx_chathub_stream_info_t *info, ngx_array_t *added);
+    ngx_chathub_stream_info_t *info);
 static void ngx_chathub_directory_place(ngx_chathub_hub_t *hub,
     ngx_chathub_listed_t *r, ngx_chathub_stream_info_t *info);
 static void ngx_chathub_directory_remove(ngx_chathub_hub_t *hub,
     ngx_chathub_listed_t *r);
 static void ngx_chathub_directory_forget(ngx_chathub_hub_t *hub);
-static void ngx_chathub_directory_tell(ngx_chathub_hub_t *hub,
-    ngx_pool_t *pool, ngx_array_t *added, ngx_array_t *removed);
+static void ngx_chathub_directory_tell(ngx_chathub_hub_t *hub);
+static ngx_int_t ngx_chathub_directory_tell_some(ngx_chathub_hub_t *hub,
+    ngx_queue_t *rooms, const char *what);
+static void ngx_chathub_directory_told(ngx_chathub_hub_t *hub,
+    ngx_queue_t *rooms, ngx_uint_t n);
 
 
 void
@@ -45,6 +49,9 @@ ngx_chathub_directory_init(ngx_chathub_hub_t *hub)
     ngx_rbtree_init(&hub->listed, &hub->listed_sentinel,
                     ngx_chathub_directory_insert);
     ngx_rbtree_init(&hub->aged, &hub->aged_sentinel, ngx_rbtree_insert_value);
+
+    ngx_queue_init(&hub->listed_come);
+    ngx_queue_init(&hub->listed_gone);
 
     hub->listed_version = (uint64_t) -1;
     hub->listed_time = ngx_current_msec;
@@ -59,6 +66,10 @@ ngx_chathub_directory_free(ngx_chathub_hub_t *hub)
     while (hub->aged.root != &hub->aged_sentinel) {
         r = ngx_rbtree_data(hub->aged.root, ngx_chathub_listed_t, age);
         ngx_chathub_directory_remove(hub, r);
+    }
+
+    while (!ngx_queue_empty(&hub->listed_gone)) {
+        ngx_chathub_directory_told(hub, &hub->listed_gone, 1);
     }
 
     ngx_chathub_directory_forget(hub);
@@ -170,11 +181,17 @@ ngx_chathub_directory_next(ngx_chathub_hub_t *hub, ngx_str_t *prefix,
 void
 ngx_chathub_directory_scan(ngx_chathub_hub_t *hub, ngx_uint_t now)
 {
-    uint64_t     version;
-    ngx_int_t    rc;
-    ngx_msec_t   pause;
-    ngx_pool_t  *pool;
-    ngx_array_t  added, removed;
+    ngx_chathub_directory_look(hub, now);
+    ngx_chathub_directory_tell(hub);
+}
+
+
+static void
+ngx_chathub_directory_look(ngx_chathub_hub_t *hub, ngx_uint_t now)
+{
+    uint64_t    version;
+    ngx_int_t   rc;
+    ngx_msec_t  pause;
 
     version = ngx_chathub_stream_version(&hub->zone);
 
@@ -198,46 +215,28 @@ ngx_chathub_directory_scan(ngx_chathub_hub_t *hub, ngx_uint_t now)
         hub->listed_mark++;
     }
 
-    pool = ngx_create_pool(4096, hub->log);
-    if (pool == NULL) {
-        return;
+    rc = ngx_chathub_directory_slice(hub, now ? (ngx_uint_t) -1
+                                              : NGX_CHATHUB_DIRECTORY_SLICE);
+
+    if (rc == NGX_DONE) {
+        ngx_chathub_directory_gone(hub);
+        hub->listed_version = hub->listed_next;
     }
 
-    if (ngx_array_init(&added, pool, 16, sizeof(ngx_str_t)) == NGX_OK
-        && ngx_array_init(&removed, pool, 16, sizeof(ngx_str_t)) == NGX_OK)
-    {
-        rc = ngx_chathub_directory_slice(hub, &added,
-                                         now ? (ngx_uint_t) -1
-                                             : NGX_CHATHUB_DIRECTORY_SLICE);
+    if (rc != NGX_AGAIN) {
 
-        if (rc == NGX_DONE) {
-            rc = ngx_chathub_directory_gone(hub, pool, &removed);
-        }
+        /* where memory was out the version is the old one: once more */
 
-        if (rc == NGX_OK) {
-            hub->listed_version = hub->listed_next;
-        }
-
-        if (rc != NGX_AGAIN) {
-
-            /* where memory was out the version is the old one: once more */
-
-            hub->listed_scan = 0;
-            hub->listed_time = ngx_current_msec;
-        }
-
-        ngx_chathub_directory_tell(hub, pool, &added, &removed);
+        hub->listed_scan = 0;
+        hub->listed_time = ngx_current_msec;
     }
-
-    ngx_destroy_pool(pool);
 }
 
 
 /* NGX_DONE: the whole table was seen; NGX_AGAIN: more rooms; NGX_ERROR */
 
 static ngx_int_t
-ngx_chathub_directory_slice(ngx_chathub_hub_t *hub, ngx_array_t *added,
-    ngx_uint_t budget)
+ngx_chathub_directory_slice(ngx_chathub_hub_t *hub, ngx_uint_t budget)
 {
     ngx_chathub_stream_info_t  info;
 
@@ -250,7 +249,7 @@ ngx_chathub_directory_slice(ngx_chathub_hub_t *hub, ngx_array_t *added,
             return NGX_DONE;
         }
 
-        if (ngx_chathub_directory_add(hub, &info, added) != NGX_OK) {
+        if (ngx_chathub_directory_add(hub, &info) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -261,16 +260,14 @@ ngx_chathub_directory_slice(ngx_chathub_hub_t *hub, ngx_array_t *added,
 
 /* takes out what this scan has not seen */
 
-static ngx_int_t
-ngx_chathub_directory_gone(ngx_chathub_hub_t *hub, ngx_pool_t *pool,
-    ngx_array_t *removed)
+static void
+ngx_chathub_directory_gone(ngx_chathub_hub_t *hub)
 {
-    ngx_str_t             *name;
     ngx_rbtree_node_t     *node, *next;
     ngx_chathub_listed_t  *r;
 
     if (hub->nlisted == 0) {
-        return NGX_OK;
+        return;
     }
 
     for (node = ngx_rbtree_min(hub->aged.root, &hub->aged_sentinel);
@@ -280,36 +277,18 @@ ngx_chathub_directory_gone(ngx_chathub_hub_t *hub, ngx_pool_t *pool,
         next = ngx_rbtree_next(&hub->aged, node);
         r = ngx_rbtree_data(node, ngx_chathub_listed_t, age);
 
-        if (r->mark == hub->listed_mark) {
-            continue;
+        if (r->mark != hub->listed_mark) {
+            ngx_chathub_directory_remove(hub, r);
         }
-
-        name = ngx_array_push(removed);
-
-        if (name == NULL) {
-            return NGX_ERROR;
-        }
-
-        name->len = r->name.len;
-        name->data = ngx_pstrdup(pool, &r->name);
-
-        if (name->data == NULL) {
-            removed->nelts--;
-            return NGX_ERROR;
-        }
-
-        ngx_chathub_directory_remove(hub, r);
     }
-
-    return NGX_OK;
 }
 
 
 static ngx_int_t
 ngx_chathub_directory_add(ngx_chathub_hub_t *hub,
-    ngx_chathub_stream_info_t *info, ngx_array_t *added)
+    ngx_chathub_stream_info_t *info)
 {
-    ngx_str_t              name, *s;
+    ngx_str_t              name;
     ngx_chathub_listed_t  *r;
 
     name.data = info->name;
@@ -339,18 +318,15 @@ ngx_chathub_directory_add(ngx_chathub_hub_t *hub,
         return NGX_ERROR;
     }
 
-    s = ngx_array_push(added);
-    if (s == NULL) {
-        ngx_free(r);
-        return NGX_ERROR;
-    }
-
     r->mark = hub->listed_mark;
     r->name.len = name.len;
     r->name.data = (u_char *) (r + 1);
     ngx_memcpy(r->name.data, name.data, name.len);
 
-    *s = r->name;
+    r->untold = 1;
+    ngx_queue_insert_tail(&hub->listed_come, &r->queue);
+
+    ngx_chathub_directory_forget(hub);
 
     ngx_rbtree_insert(&hub->listed, &r->node);
     ngx_chathub_directory_place(hub, r, info);
@@ -375,13 +351,24 @@ ngx_chathub_directory_place(ngx_chathub_hub_t *hub, ngx_chathub_listed_t *r,
 }
 
 
+/* keeps it for its going to be told, unless nobody knows of it */
+
 static void
 ngx_chathub_directory_remove(ngx_chathub_hub_t *hub, ngx_chathub_listed_t *r)
 {
     ngx_rbtree_delete(&hub->listed, &r->node);
     ngx_rbtree_delete(&hub->aged, &r->age);
     hub->nlisted--;
-    ngx_free(r);
+
+    ngx_chathub_directory_forget(hub);
+
+    if (r->untold) {
+        ngx_queue_remove(&r->queue);
+        ngx_free(r);
+
+    } else {
+        ngx_queue_insert_tail(&hub->listed_gone, &r->queue);
+    }
 }
 
 
@@ -397,61 +384,113 @@ ngx_chathub_directory_forget(ngx_chathub_hub_t *hub)
 }
 
 
-/* {"added":[…],"removed":[…]} to everybody, in parts of 1000 names */
+/*
+ * {"added":[…]} and {"removed":[…]} to everybody, in parts of 1000 names at
+ * most.  What finds no room in the batch is told at a later tick.  A room that
+ * went and came again in between is in both, so what is gone is told first.
+ */
 
 static void
-ngx_chathub_directory_tell(ngx_chathub_hub_t *hub, ngx_pool_t *pool,
-    ngx_array_t *added, ngx_array_t *removed)
+ngx_chathub_directory_tell(ngx_chathub_hub_t *hub)
 {
-    u_char      *p;
-    ngx_str_t    data, *a, *r;
-    ngx_uint_t   i, j, na, nr;
+    while (!ngx_queue_empty(&hub->listed_gone)) {
 
-    if (added->nelts || removed->nelts) {
-        ngx_chathub_directory_forget(hub);
-    }
-
-    a = added->elts;
-    r = removed->elts;
-
-    for (i = 0, j = 0; i < added->nelts || j < removed->nelts; /* void */ ) {
-
-        na = ngx_min(added->nelts - i, NGX_CHATHUB_NAMES_MAX);
-        nr = ngx_min(removed->nelts - j, NGX_CHATHUB_NAMES_MAX);
-
-        p = ngx_palloc(pool, sizeof("{\"added\":,\"removed\":}")
-                             + ngx_chathub_json_names_size(a + i, na)
-                             + ngx_chathub_json_names_size(r + j, nr));
-        if (p == NULL) {
+        if (ngx_chathub_directory_tell_some(hub, &hub->listed_gone, "removed")
+            != NGX_OK)
+        {
             return;
         }
+    }
 
-        data.data = p;
+    while (!ngx_queue_empty(&hub->listed_come)) {
 
-        *p++ = '{';
-
-        if (na) {
-            p = ngx_cpymem(p, "\"added\":", sizeof("\"added\":") - 1);
-            p = ngx_chathub_json_names(p, a + i, na);
+        if (ngx_chathub_directory_tell_some(hub, &hub->listed_come, "added")
+            != NGX_OK)
+        {
+            return;
         }
+    }
+}
 
-        if (na && nr) {
+
+static ngx_int_t
+ngx_chathub_directory_tell_some(ngx_chathub_hub_t *hub, ngx_queue_t *rooms,
+    const char *what)
+{
+    u_char                *p;
+    size_t                 size;
+    ngx_int_t              rc;
+    ngx_str_t              data;
+    ngx_uint_t             n, i;
+    ngx_queue_t           *q;
+    ngx_chathub_listed_t  *r;
+
+    size = sizeof("{\"removed\":[]}");
+    n = 0;
+
+    for (q = ngx_queue_head(rooms);
+         q != ngx_queue_sentinel(rooms)
+         && n < NGX_CHATHUB_NAMES_MAX && size < NGX_CHATHUB_BATCH_MAX / 2;
+         q = ngx_queue_next(q))
+    {
+        r = ngx_queue_data(q, ngx_chathub_listed_t, queue);
+        size += ngx_chathub_json_string_size(&r->name) + 1;
+        n++;
+    }
+
+    data.data = ngx_alloc(size, hub->log);
+    if (data.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(data.data, "{\"%s\":[", what);
+    q = ngx_queue_head(rooms);
+
+    for (i = 0; i < n; i++) {
+        r = ngx_queue_data(q, ngx_chathub_listed_t, queue);
+        q = ngx_queue_next(q);
+
+        if (i) {
             *p++ = ',';
         }
 
-        if (nr) {
-            p = ngx_cpymem(p, "\"removed\":", sizeof("\"removed\":") - 1);
-            p = ngx_chathub_json_names(p, r + j, nr);
+        p = ngx_chathub_json_string(p, &r->name);
+    }
+
+    *p++ = ']';
+    *p++ = '}';
+
+    data.len = p - data.data;
+
+    rc = ngx_chathub_group_event(&hub->everybody, NGX_CHATHUB_OUT_ROOM, &data,
+                                 0);
+    ngx_free(data.data);
+
+    if (rc == NGX_OK) {
+        ngx_chathub_directory_told(hub, rooms, n);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_chathub_directory_told(ngx_chathub_hub_t *hub, ngx_queue_t *rooms,
+    ngx_uint_t n)
+{
+    ngx_queue_t           *q;
+    ngx_chathub_listed_t  *r;
+
+    while (n--) {
+        q = ngx_queue_head(rooms);
+        r = ngx_queue_data(q, ngx_chathub_listed_t, queue);
+
+        ngx_queue_remove(q);
+        r->untold = 0;
+
+        if (rooms == &hub->listed_gone) {
+            ngx_free(r);
         }
-
-        *p++ = '}';
-
-        data.len = p - data.data;
-
-        (void) ngx_chathub_group_event(&hub->everybody, NGX_CHATHUB_OUT_ROOM,
-                                       &data, 0);
-        i += na;
-        j += nr;
     }
 }
 
