@@ -78,6 +78,8 @@ test('a worker is killed again and again under load', () =>
             const victim = pids[i % pids.length];
             const where = await owners(nginx, members);
             const others = members.filter((_, j) => where[j] !== victim);
+            const before = members.filter((_, j) => where[j] === victim)
+                .map((m) => [m, m.ends.length]);
             const closes = others.map((m) => m.closes.length);
             const seen = others.map((m) => m.seen.get('room').length);
             const acked = others.map((m) => m.acked.size);
@@ -93,6 +95,8 @@ test('a worker is killed again and again under load', () =>
                 nginx.workers().length === 4
                 && !nginx.workers().includes(victim));
 
+            await until('his clients noticed', () =>
+                before.every(([m, n]) => m.ends.length > n));
             await Promise.all(members.map((m) => m.ready()));
 
             assert.deepEqual(others.map((m) => m.closes.length), closes);

@@ -106,24 +106,27 @@ test('a whole room of readers that do not read', async () => {
 
     const first = resident(nginx.workers());
     let most = 0;
+    let said = 0;
 
-    for (let i = 0; i < 10; i++) {
-        await speak(ann, room, 100);
+    /* who is sent away has five seconds to read why */
+
+    await until('the slow ones are out of the room', async () => {
+        await speak(ann, room, 20);
+        said += 20;
         most = Math.max(most, resident(nginx.workers()));
-    }
+
+        return (await ann.ask('users', { room })).count === 2;
+    });
+
+    await sentAway(slow);
 
     /* 100 queues of 64k at most, and what all share */
 
     assert.ok(most - first < 64 * 1024, `${most - first} KiB`);
 
     await agree(room, [ann, bob]);
-    assert.equal(bob.seen.get(room).length, 1000);
+    assert.equal(bob.seen.get(room).length, said);
     assert.deepEqual(ann.closes.concat(bob.closes), []);
-
-    await until('the slow ones are out of the room', async () =>
-        (await ann.ask('users', { room })).count === 2);
-
-    await sentAway(slow);
 });
 
 
@@ -143,8 +146,7 @@ test('a slow reader comes back for the rest', async () => {
     await until('it has all', () => slow.seen.get(room).length === 700);
     await agree(room, [ann, slow]);
 
-    assert.ok(slow.closes.every((code) => code === 1013));
-    assert.ok(slow.closes.length > 0);
+    assert.ok(slow.ends.length > 0);
 });
 
 
@@ -183,22 +185,28 @@ test('one who reads slowly, but reads, is waited for in a replay', async () => {
 
 
 test('direct messages to one who does not read', async () => {
-    const ann = await join('ann');
-    const [slow] = await crowd(1, undefined, once);
+    const room = `room-${++rooms}`;
+    const ann = await join('ann', room);
+    const [slow] = await crowd(1, room, once);
     const other = await join('slow0', undefined, {});
+    let said = 0;
 
     pause([slow]);
 
-    for (let i = 0; i < 40; i++) {
+    await until('he is out of the room', async () => {
         await Promise.all(Array.from({ length: 20 }, () =>
             ann.ask('message', { unicast: true, toUser: 'slow0',
                                  data: TEXT })));
-    }
+        said += 20;
 
-    await until('his other connection has all', () =>
-        heard(other, (d) => d.unicast).length === 800);
+        return (await ann.ask('users', { room })).count === 1;
+    });
 
     await sentAway([slow]);
+
+    await until('his other connection has all', () =>
+        heard(other, (d) => d.unicast).length === said);
+    assert.deepEqual(other.closes, []);
 });
 
 
