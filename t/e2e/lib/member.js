@@ -287,9 +287,16 @@ export async function agree(room, members) {
 
     const last = (m) => m.seen.get(room).at(-1)?.seq ?? 0;
 
+    /* an acknowledgement may come before the message that it is of */
+
     await until('all have the last message', () => {
         const seqs = new Set(members.map(last));
-        return seqs.size === 1;
+        const seen = new Set(members.flatMap((m) =>
+            m.seen.get(room).map((message) => message.id)));
+
+        return seqs.size === 1
+               && members.every((m) => [...m.acked].every((id) =>
+                   seen.has(id)));
     });
 
     const longest = members.map((m) => m.seen.get(room))
