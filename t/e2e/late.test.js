@@ -12,6 +12,7 @@ import { until } from './lib/until.js';
 
 
 test('a worker that was lapped while it was stopped', async () => {
+    const people = [];
     const small = await serve({
         workers: 2, zone: '2m',
         server: 'chathub_max_message 16k; chathub_send_queue 8m;' });
@@ -20,6 +21,8 @@ test('a worker that was lapped while it was stopped', async () => {
         const ann = await Member.start(small.port, 'ann', ['a', 'quiet']);
         const victim = await ann.worker(small);
         const bob = await Member.start(small.port, 'bob', ['a', 'quiet']);
+
+        people.push(ann, bob);
 
         await until('bob is on the other worker', async () => {
             if (await bob.worker(small) !== victim) {
@@ -61,10 +64,8 @@ test('a worker that was lapped while it was stopped', async () => {
         await until('and it goes on', () =>
             ann.seen.get('a').at(-1).data === 'last');
 
-        ann.stop();
-        bob.stop();
-
     } finally {
+        people.forEach((m) => m.stop());
         await small.stop();
     }
 });
