@@ -18,7 +18,7 @@
 
 typedef struct {
     ngx_str_node_t  sn;
-    ngx_int_t       change;     /* 1: joined, -1: left, 0: both */
+    ngx_int_t       change;     /* 1: joined, -1: left */
 } ngx_chathub_change_t;
 
 
@@ -55,10 +55,10 @@ ngx_chathub_presence_record(ngx_chathub_room_t *room,
                                                        &rec->user, hash);
     if (d) {
 
-        /* a change and its opposite are none; the later of two that are
-         * alike (a record was lost) stands */
+        /* the later one stands, also where it takes the first one back: who
+         * joined in between knows the state of then */
 
-        d->change = (d->change == -change) ? 0 : change;
+        d->change = change;
         return;
     }
 

@@ -90,3 +90,38 @@ test('typing ends by itself', async () => {
     bob.stop();
     await nginx.stop();
 });
+
+
+test('who comes while another is away is told of him', async () => {
+    const nginx = await serve();
+    const people = [];
+
+    try {
+        for (const user of ['ann', 'bob', 'cid']) {
+            people.push(await Member.start(nginx.port, user,
+                                           user === 'ann' ? ['room'] : []));
+        }
+
+        const [ann, bob, cid] = people;
+        const told = (m, user) => m.events.some((e) =>
+            e.event === 'roomusers' && e.data.joined.includes(user));
+
+        await cid.follow('room', {});
+        await until('ann was told of cid', () => told(ann, 'cid'));
+
+        /* all within the second for which changes are gathered */
+
+        await cid.ask('leave', { room: 'room' });
+
+        const { users } = await bob.follow('room', {});
+
+        assert.deepEqual(users, ['ann', 'bob']);
+
+        await cid.follow('room', {});
+        await until('bob was told of cid', () => told(bob, 'cid'));
+
+    } finally {
+        people.forEach((m) => m.stop());
+        await nginx.stop();
+    }
+});
