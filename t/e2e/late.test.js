@@ -93,7 +93,7 @@ test('typing ends by itself', async () => {
 
 
 test('who comes while another is away is told of him', async () => {
-    const nginx = await serve();
+    const nginx = await serve({ workers: 1 });
     const people = [];
 
     try {
